@@ -1,0 +1,38 @@
+"""Celery's settings. A task is a hint that an order has news; catch-up finds what hints miss, so tasks may be lost."""
+
+from core.settings import Settings
+
+broker_url = Settings.load().redis_url
+imports = ["worker.tasks"]
+
+# Ids in JSON, nothing else; nobody waits for a result.
+task_serializer = "json"
+accept_content = ["json"]
+task_ignore_result = True
+result_backend = None
+
+task_default_queue = "orderlog"
+worker_send_task_events = True  # Flower shows tasks from these
+task_send_sent_event = False
+worker_hijack_root_logger = True
+enable_utc = True
+timezone = "UTC"
+
+task_acks_late = False
+worker_prefetch_multiplier = 16
+
+# A broker that is away when a process starts, or goes away, is waited for.
+broker_connection_retry_on_startup = True
+broker_connection_max_retries = None
+worker_cancel_long_running_tasks_on_connection_loss = False
+broker_transport_options = {"socket_connect_timeout": 5, "socket_keepalive": True}
+
+# A catch-up that waited longer than until the next one is worthless.
+CATCH_UP_SECONDS = 2.0
+beat_schedule = {
+    "catch-up": {
+        "task": "worker.tasks.catch_up",
+        "schedule": CATCH_UP_SECONDS,
+        "options": {"expires": CATCH_UP_SECONDS},
+    }
+}

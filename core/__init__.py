@@ -1,0 +1,1 @@
+"""The order service itself; knows nothing of Flask, Celery or Redis."""

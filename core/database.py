@@ -1,0 +1,50 @@
+"""PostgreSQL for both sides: connection settings that web, workers and commands share, and the list of tables."""
+
+from typing import Any
+
+from sqlalchemy import Engine, MetaData, create_engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.types import UserDefinedType
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+    }
+)
+
+# READ COMMITTED is stated because the guards rely on it: each statement sees what was committed before it began.
+ENGINE_OPTIONS: dict[str, Any] = {
+    "isolation_level": "READ COMMITTED",
+    "pool_pre_ping": True,
+    "pool_size": 10,
+    "max_overflow": 0,
+    "pool_timeout": 5,
+    "connect_args": {"connect_timeout": 3, "application_name": "orderlog", "options": "-c TimeZone=UTC"},
+}
+
+
+class XID8(UserDefinedType[str]):
+    """PostgreSQL's 64-bit transaction id, which never wraps round."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "xid8"
+
+
+def sqlalchemy_url(database_url: str) -> str:
+    """`postgres://` and `postgresql://` URLs, as hosts hand them out, made to name the psycopg driver."""
+    return make_url(database_url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
+def connect(database_url: str) -> Engine:
+    """An engine; opens no connection until one is needed, so it may be made before a process forks."""
+    return create_engine(sqlalchemy_url(database_url), **ENGINE_OPTIONS)
+
+
+def session_factory(database_url: str) -> sessionmaker[Session]:
+    return sessionmaker(connect(database_url))

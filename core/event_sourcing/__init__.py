@@ -1,0 +1,1 @@
+"""Streams of events: storing them, and aggregates made from them."""

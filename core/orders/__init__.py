@@ -1,0 +1,1 @@
+"""The order domain; imports the standard library alone."""

@@ -1,0 +1,113 @@
+"""The whole life of an order: pending, then confirmed, then shipped; or cancelled on the way."""
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import assert_never
+
+from core.orders import values
+from core.orders.aggregate_root import AggregateRoot
+from core.orders.errors import (
+    EmptyOrderCannotBeConfirmed,
+    OnlyConfirmedOrdersCanBeShipped,
+    OnlyPendingOrdersCanBeConfirmed,
+    OnlyPendingOrdersTakeItems,
+    ShippedOrCancelledOrdersCannotBeCancelled,
+)
+from core.orders.events import OrderCancelled, OrderConfirmed, OrderEvent, OrderItemAdded, OrderPlaced, OrderShipped
+
+
+class Status(StrEnum):
+    PENDING = "pending"
+    CONFIRMED = "confirmed"
+    SHIPPED = "shipped"
+    CANCELLED = "cancelled"
+
+
+class Order(AggregateRoot[OrderEvent]):
+    """Each method checks its rule and records one event, or raises the refusal and changes nothing."""
+
+    id: str
+    customer_name: str
+    total_amount: Decimal
+    status: Status
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.item_count = 0
+
+    @classmethod
+    def place(
+        cls, *, order_id: str, customer_name: str, total_amount: Decimal | int, now: datetime | None = None
+    ) -> "Order":
+        """A new pending order. Raises InvalidValue."""
+        order = cls()
+        order.record(
+            OrderPlaced(
+                order_id=values.order_id(order_id),
+                customer_name=values.customer_name(customer_name),
+                total_amount=values.total_amount(total_amount),
+                placed_at=values.moment(now),
+            )
+        )
+        return order
+
+    def add_item(
+        self, *, product_name: str, quantity: int, unit_price: Decimal | int, now: datetime | None = None
+    ) -> None:
+        """Items do not change `total_amount`. Raises OnlyPendingOrdersTakeItems, InvalidValue."""
+        if self.status is not Status.PENDING:
+            raise OnlyPendingOrdersTakeItems(self.id, self.status)
+        self.record(
+            OrderItemAdded(
+                order_id=self.id,
+                product_name=values.product_name(product_name),
+                quantity=values.quantity(quantity),
+                unit_price=values.unit_price(unit_price),
+                added_at=values.moment(now),
+            )
+        )
+
+    def confirm(self, *, now: datetime | None = None) -> None:
+        """Raises OnlyPendingOrdersCanBeConfirmed, EmptyOrderCannotBeConfirmed."""
+        if self.status is not Status.PENDING:
+            raise OnlyPendingOrdersCanBeConfirmed(self.id, self.status)
+        if self.item_count == 0:
+            raise EmptyOrderCannotBeConfirmed(self.id, self.status)
+        self.record(OrderConfirmed(order_id=self.id, confirmed_at=values.moment(now)))
+
+    def cancel(self, *, reason: str, now: datetime | None = None) -> None:
+        """Raises ShippedOrCancelledOrdersCannotBeCancelled, InvalidValue."""
+        if self.status in (Status.SHIPPED, Status.CANCELLED):
+            raise ShippedOrCancelledOrdersCannotBeCancelled(self.id, self.status)
+        self.record(OrderCancelled(order_id=self.id, reason=values.reason(reason), cancelled_at=values.moment(now)))
+
+    def ship(self, *, tracking_number: str, now: datetime | None = None) -> None:
+        """Raises OnlyConfirmedOrdersCanBeShipped, InvalidValue."""
+        if self.status is not Status.CONFIRMED:
+            raise OnlyConfirmedOrdersCanBeShipped(self.id, self.status)
+        self.record(
+            OrderShipped(
+                order_id=self.id,
+                tracking_number=values.tracking_number(tracking_number),
+                shipped_at=values.moment(now),
+            )
+        )
+
+    def apply(self, event: OrderEvent) -> None:
+        match event:
+            case OrderPlaced():
+                self.id = event.order_id
+                self.customer_name = event.customer_name
+                self.total_amount = event.total_amount
+                self.status = Status.PENDING
+            case OrderItemAdded():
+                self.item_count += 1
+            case OrderConfirmed():
+                self.status = Status.CONFIRMED
+            case OrderCancelled():
+                self.status = Status.CANCELLED
+            case OrderShipped():
+                self.status = Status.SHIPPED
+            case _:
+                assert_never(event)

@@ -1,0 +1,103 @@
+"""The rules for single values. Each function returns the value an event may hold, or raises InvalidValue."""
+
+import re
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+
+from core.orders.errors import InvalidValue
+
+NAME_LENGTH = 200
+REASON_LENGTH = 1000
+TRACKING_NUMBER_LENGTH = 100
+LARGEST_AMOUNT = Decimal("999999999999.99")
+LARGEST_QUANTITY = 1_000_000
+
+# Characters that need no escaping in a URL (RFC 3986, section 2.3).
+ORDER_ID = r"[A-Za-z0-9._~-]{1,64}"
+
+_CENT = Decimal("0.01")
+_WIDE = Context(prec=50)
+
+
+def order_id(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(ORDER_ID, value):
+        raise InvalidValue("order_id", "must be 1 to 64 letters, digits, '-', '.', '_' or '~'")
+    return value
+
+
+def customer_name(value: object) -> str:
+    return _text("customer_name", value, NAME_LENGTH)
+
+
+def product_name(value: object) -> str:
+    return _text("product_name", value, NAME_LENGTH)
+
+
+def reason(value: object) -> str:
+    return _text("reason", value, REASON_LENGTH)
+
+
+def tracking_number(value: object) -> str:
+    return _text("tracking_number", value, TRACKING_NUMBER_LENGTH)
+
+
+def amount(field: str, value: object) -> Decimal:
+    """Money from 0, with two places."""
+    number = _number(field, value)
+    if not 0 <= number <= LARGEST_AMOUNT:
+        raise InvalidValue(field, f"must be from 0 to {LARGEST_AMOUNT}")
+    rounded = abs(number).quantize(_CENT, ROUND_HALF_EVEN, _WIDE)  # abs turns -0 into 0
+    if rounded != number:
+        raise InvalidValue(field, "must have at most two decimal places")
+    return rounded
+
+
+def total_amount(value: object) -> Decimal:
+    checked = amount("total_amount", value)
+    if checked == 0:
+        raise InvalidValue("total_amount", "must be greater than 0")
+    return checked
+
+
+def unit_price(value: object) -> Decimal:
+    return amount("unit_price", value)
+
+
+def quantity(value: object) -> int:
+    """A whole number from 1; a Decimal such as 2.0 counts as whole, as in JSON Schema."""
+    number = _number("quantity", value)
+    if not 0 < number <= LARGEST_QUANTITY or number != number.to_integral_value():
+        raise InvalidValue("quantity", f"must be a whole number from 1 to {LARGEST_QUANTITY}")
+    return int(number)
+
+
+def moment(value: datetime | None) -> datetime:
+    """The given time in UTC. Services pass theirs; only a plain shell leaves it out and gets the time it is."""
+    if value is None:
+        return datetime.now(UTC)
+    if value.tzinfo is None:
+        raise InvalidValue("now", "must carry a time zone")
+    return value.astimezone(UTC)
+
+
+def _text(field: str, value: object, longest: int) -> str:
+    if not isinstance(value, str):
+        raise InvalidValue(field, "must be a string")
+    # PostgreSQL stores neither of the two.
+    if "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        raise InvalidValue(field, "must not contain NUL characters or lone surrogates")
+    if not any(character.isprintable() and character != " " for character in value):
+        raise InvalidValue(field, "must not be blank")
+    if len(value) > longest:
+        raise InvalidValue(field, f"must be at most {longest} characters long")
+    return value
+
+
+def _number(field: str, value: object) -> Decimal:
+    """Floats are refused because they are not exact, booleans because they are not numbers."""
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise InvalidValue(field, "must be a number")
+    number = Decimal(value)
+    if not number.is_finite():
+        raise InvalidValue(field, "must be a finite number")
+    return number

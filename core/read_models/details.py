@@ -1,0 +1,131 @@
+"""The details of one order: its header and its items with their sum."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Column, Integer, Numeric, Table, Text, delete, select
+from sqlalchemy.orm import Session
+
+from core.database import metadata
+from core.event_sourcing.event_store import RecordedEvent
+from core.orders.events import OrderItemAdded
+from core.read_models.header import OrderHeader, evolve, header_columns
+from core.read_models.rows import lock_rows, upsert_parts, upsert_rows
+
+order_details = Table(
+    "order_details_read_models",
+    metadata,
+    *header_columns(),
+    Column("items_total", Numeric(26, 2), nullable=False),
+)
+
+# An item is known by the version of the event that added it, so adding it twice is adding it once.
+order_items = Table(
+    "order_item_read_models",
+    metadata,
+    Column("order_id", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("product_name", Text, nullable=False),
+    Column("quantity", Integer, nullable=False),
+    Column("unit_price", Numeric(14, 2), nullable=False),
+    Column("subtotal", Numeric(20, 2), nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderItem:
+    version: int
+    product_name: str
+    quantity: int
+    unit_price: Decimal
+    subtotal: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderDetails:
+    """When evolved from a stored row, `items` are only those added since; `items_total` counts them all."""
+
+    header: OrderHeader
+    items: tuple[OrderItem, ...] = ()
+    items_total: Decimal = Decimal("0.00")
+
+    @property
+    def order_id(self) -> str:
+        return self.header.order_id
+
+    @property
+    def version(self) -> int:
+        return self.header.version
+
+
+class DetailsProjector:
+    tables = (order_details, order_items)
+
+    def lock(self, session: Session, order_ids: Sequence[str]) -> Mapping[str, OrderDetails]:
+        return {key: _without_items(row) for key, row in lock_rows(session, order_details, order_ids).items()}
+
+    def evolve(self, view: OrderDetails | None, recorded: RecordedEvent) -> OrderDetails:
+        header = evolve(view.header if view else None, recorded)
+        if view is None:
+            return OrderDetails(header=header)
+        if not isinstance(recorded.event, OrderItemAdded):
+            return replace(view, header=header)
+        item = _item(recorded.version, recorded.event)
+        return OrderDetails(header=header, items=(*view.items, item), items_total=view.items_total + item.subtotal)
+
+    def save(self, session: Session, views: Sequence[OrderDetails]) -> None:
+        written = upsert_rows(session, order_details, [_row(view) for view in views])
+        upsert_parts(session, order_items, _item_rows(views, written))
+
+    def replace(self, session: Session, views: Sequence[OrderDetails], locked: Collection[str]) -> None:
+        written = upsert_rows(session, order_details, [_row(view) for view in views], locked=locked)
+        session.execute(delete(order_items).where(order_items.c.order_id.in_(written)))
+        upsert_parts(session, order_items, _item_rows(views, written))
+
+
+def find_details(session: Session, order_id: str) -> OrderDetails | None:
+    """Read in one statement, so that header and items are of the same version."""
+    query = (
+        select(order_details, *(order_items.c[name].label(f"item_{name}") for name in _ITEM_FIELDS))
+        .outerjoin(order_items, order_items.c.order_id == order_details.c.order_id)
+        .where(order_details.c.order_id == order_id)
+        .order_by(order_items.c.version)
+    )
+    rows = [dict(row) for row in session.execute(query).mappings()]
+    if not rows:
+        return None
+    items = tuple(
+        OrderItem(**{name: row[f"item_{name}"] for name in _ITEM_FIELDS}) for row in rows if row["item_version"]
+    )
+    return replace(_without_items(rows[0]), items=items)
+
+
+_HEADER_FIELDS = tuple(field.name for field in fields(OrderHeader))
+_ITEM_FIELDS = tuple(field.name for field in fields(OrderItem))
+
+
+def _without_items(row: Mapping[str, Any]) -> OrderDetails:
+    header = OrderHeader(**{name: row[name] for name in _HEADER_FIELDS})
+    return OrderDetails(header=header, items_total=row["items_total"])
+
+
+def _item(version: int, event: OrderItemAdded) -> OrderItem:
+    return OrderItem(
+        version=version,
+        product_name=event.product_name,
+        quantity=event.quantity,
+        unit_price=event.unit_price,
+        subtotal=event.quantity * event.unit_price,
+    )
+
+
+def _row(view: OrderDetails) -> dict[str, Any]:
+    return {**asdict(view.header), "items_total": view.items_total}
+
+
+def _item_rows(views: Sequence[OrderDetails], written: Collection[str]) -> list[dict[str, Any]]:
+    return [
+        {"order_id": view.order_id, **asdict(item)} for view in views if view.order_id in written for item in view.items
+    ]

@@ -1,0 +1,94 @@
+"""What every view of an order shows: all of it but the items. Shared by the summary and the details."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, assert_never
+
+from sqlalchemy import Column, DateTime, Integer, Numeric, Text
+
+from core.event_sourcing.event_store import RecordedEvent
+from core.orders.events import OrderCancelled, OrderConfirmed, OrderItemAdded, OrderPlaced, OrderShipped
+from core.orders.order import Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderHeader:
+    """`version` is that of the last event shown. Amounts have two places; times are UTC."""
+
+    order_id: str
+    customer_name: str
+    status: str
+    total_amount: Decimal
+    placed_at: datetime
+    confirmed_at: datetime | None = None
+    shipped_at: datetime | None = None
+    cancelled_at: datetime | None = None
+    tracking_number: str | None = None
+    cancel_reason: str | None = None
+    version: int
+
+
+class BrokenStream(Exception):
+    """A stream that does not begin with OrderPlaced, or has a gap or a repeat; nothing may be made from it."""
+
+    def __init__(self, aggregate_id: str, shown: int, version: int) -> None:
+        super().__init__(f"The events of {aggregate_id} go from version {shown} to version {version}.")
+
+
+def evolve(header: OrderHeader | None, recorded: RecordedEvent) -> OrderHeader:
+    """The header after one more event; None is before the first. Raises BrokenStream."""
+    event, version = recorded.event, recorded.version
+    if header is None:
+        if version != 1 or not isinstance(event, OrderPlaced):
+            raise BrokenStream(recorded.aggregate_id, 0, version)
+        return OrderHeader(
+            order_id=event.order_id,
+            customer_name=event.customer_name,
+            status=Status.PENDING.value,
+            total_amount=event.total_amount,
+            placed_at=event.placed_at,
+            version=version,
+        )
+    if version != header.version + 1 or isinstance(event, OrderPlaced):
+        raise BrokenStream(recorded.aggregate_id, header.version, version)
+    match event:
+        case OrderItemAdded():
+            return replace(header, version=version)
+        case OrderConfirmed():
+            return replace(header, status=Status.CONFIRMED.value, confirmed_at=event.confirmed_at, version=version)
+        case OrderCancelled():
+            return replace(
+                header,
+                status=Status.CANCELLED.value,
+                cancelled_at=event.cancelled_at,
+                cancel_reason=event.reason,
+                version=version,
+            )
+        case OrderShipped():
+            return replace(
+                header,
+                status=Status.SHIPPED.value,
+                shipped_at=event.shipped_at,
+                tracking_number=event.tracking_number,
+                version=version,
+            )
+        case _:
+            assert_never(event)
+
+
+def header_columns() -> list[Column[Any]]:
+    """One column per field of OrderHeader, for a table with a row per order."""
+    return [
+        Column("order_id", Text, primary_key=True),
+        Column("customer_name", Text, nullable=False),
+        Column("status", Text, nullable=False),
+        Column("total_amount", Numeric(14, 2), nullable=False),
+        Column("placed_at", DateTime(timezone=True), nullable=False),
+        Column("confirmed_at", DateTime(timezone=True)),
+        Column("shipped_at", DateTime(timezone=True)),
+        Column("cancelled_at", DateTime(timezone=True)),
+        Column("tracking_number", Text),
+        Column("cancel_reason", Text),
+        Column("version", Integer, nullable=False),
+    ]

@@ -1,0 +1,115 @@
+"""The summary of orders: one row each, for lists and statistics."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import Index, Select, Table, func, select, tuple_
+from sqlalchemy.orm import Session
+
+from core.database import metadata
+from core.event_sourcing.event_store import RecordedEvent
+from core.orders.order import Status
+from core.read_models.header import OrderHeader, evolve, header_columns
+from core.read_models.rows import lock_rows, upsert_rows
+
+order_summaries = Table(
+    "order_summary_read_models",
+    metadata,
+    *header_columns(),
+    Index(None, "placed_at", "order_id"),
+    Index(None, "status", "placed_at", "order_id"),
+    Index(None, "customer_name", "placed_at", "order_id"),
+)
+
+
+class SummaryProjector:
+    tables = (order_summaries,)
+
+    def lock(self, session: Session, order_ids: Sequence[str]) -> Mapping[str, OrderHeader]:
+        return {key: OrderHeader(**row) for key, row in lock_rows(session, order_summaries, order_ids).items()}
+
+    def evolve(self, view: OrderHeader | None, recorded: RecordedEvent) -> OrderHeader:
+        return evolve(view, recorded)
+
+    def save(self, session: Session, views: Sequence[OrderHeader]) -> None:
+        self.replace(session, views, locked=())
+
+    def replace(self, session: Session, views: Sequence[OrderHeader], locked: Collection[str]) -> None:
+        upsert_rows(session, order_summaries, [asdict(view) for view in views], locked=locked)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderFilter:
+    """What a listed order must match; what is None does not count. `placed_to` is exclusive."""
+
+    status: str | None = None
+    customer_name: str | None = None
+    placed_from: datetime | None = None
+    placed_to: datetime | None = None
+    min_total_amount: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PageEnd:
+    """Where a page of the list ended: the last order shown on it."""
+
+    placed_at: datetime
+    order_id: str
+
+
+def list_orders(
+    session: Session, *, matching: OrderFilter, after: PageEnd | None, limit: int
+) -> tuple[list[OrderHeader], PageEnd | None]:
+    """One page, newest placed first, and where it ends if more orders follow."""
+    table = order_summaries.c
+    query = _filtered(select(order_summaries), matching)
+    if after is not None:
+        query = query.where(tuple_(table.placed_at, table.order_id) < tuple_(after.placed_at, after.order_id))
+    query = query.order_by(table.placed_at.desc(), table.order_id.desc()).limit(limit + 1)
+    found = [OrderHeader(**row) for row in session.execute(query).mappings()]
+    page = found[:limit]
+    return page, PageEnd(page[-1].placed_at, page[-1].order_id) if len(found) > limit else None
+
+
+def _filtered(query: Select[tuple[object, ...]], matching: OrderFilter) -> Select[tuple[object, ...]]:
+    table = order_summaries.c
+    if matching.status is not None:
+        query = query.where(table.status == matching.status)
+    if matching.customer_name is not None:
+        query = query.where(table.customer_name == matching.customer_name)
+    if matching.placed_from is not None:
+        query = query.where(table.placed_at >= matching.placed_from)
+    if matching.placed_to is not None:
+        query = query.where(table.placed_at < matching.placed_to)
+    if matching.min_total_amount is not None:
+        query = query.where(table.total_amount >= matching.min_total_amount)
+    return query
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderStatistics:
+    """`total_revenue` is the sum of the total amounts of shipped orders."""
+
+    total_count: int
+    pending_count: int
+    confirmed_count: int
+    shipped_count: int
+    cancelled_count: int
+    total_revenue: Decimal
+
+
+def statistics(session: Session) -> OrderStatistics:
+    table = order_summaries.c
+    query = select(table.status, func.count(), func.sum(table.total_amount)).group_by(table.status)
+    by_status = {status: (count, amount) for status, count, amount in session.execute(query)}
+    counts = {status: by_status.get(status.value, (0, None))[0] for status in Status}
+    return OrderStatistics(
+        total_count=sum(counts.values()),
+        pending_count=counts[Status.PENDING],
+        confirmed_count=counts[Status.CONFIRMED],
+        shipped_count=counts[Status.SHIPPED],
+        cancelled_count=counts[Status.CANCELLED],
+        total_revenue=by_status.get(Status.SHIPPED.value, (0, Decimal("0.00")))[1],
+    )

@@ -1,0 +1,12 @@
+"""Every read model by name. A new one is a table, a file, a line here and `flask rebuild NAME`."""
+
+from typing import Any
+
+from core.read_models.details import DetailsProjector
+from core.read_models.projector import Projector
+from core.read_models.summary import SummaryProjector
+
+PROJECTORS: dict[str, Projector[Any]] = {
+    "summary": SummaryProjector(),
+    "details": DetailsProjector(),
+}

@@ -1,0 +1,79 @@
+"""JSON in and out with exact numbers: Decimal both ways, never a float."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import simplejson
+from flask.json.provider import JSONProvider
+
+
+class InvalidJson(ValueError):
+    """The text is not JSON (RFC 8259) in UTF-8."""
+
+
+class RepeatedKey(ValueError):
+    """An object has a key twice, which RFC 8259 leaves undefined; `key` says which."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+def parse(body: bytes) -> Any:
+    """Numbers become int or Decimal. Raises InvalidJson, RepeatedKey."""
+    try:
+        return json.loads(
+            body.decode(),
+            parse_int=_number,
+            parse_float=_number,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_object,
+        )
+    except UnicodeDecodeError as error:
+        raise InvalidJson("The body is not UTF-8.") from error
+    except RecursionError as error:
+        raise InvalidJson("The body is nested too deeply.") from error
+    except json.JSONDecodeError as error:
+        raise InvalidJson(f"The body is not JSON: {error.msg} at line {error.lineno} column {error.colno}.") from error
+
+
+def _number(text: str) -> int | Decimal:
+    """Exponents that Decimal cannot hold become infinite, and are refused as out of range like any other."""
+    if len(text) < 20 and text.lstrip("-").isdigit():
+        return int(text)
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return Decimal("Infinity")
+
+
+def _refuse_constant(name: str) -> None:
+    raise InvalidJson(f"The body is not JSON: {name} is not a JSON number.")
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    members: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in members:
+            raise RepeatedKey(key)
+        members[key] = value
+    return members
+
+
+class ExactJson(JSONProvider):
+    """Answers: amounts as JSON numbers with the digits they have, text as itself, times in RFC 3339 UTC."""
+
+    def dumps(self, obj: Any, **kwargs: Any) -> str:
+        return simplejson.dumps(obj, use_decimal=True, ensure_ascii=False, default=_time, **kwargs)
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        return simplejson.loads(s, use_decimal=True, **kwargs)
+
+
+def _time(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    raise TypeError(f"{type(value).__name__} has no JSON form here.")
