@@ -12,9 +12,8 @@ from core.settings import Settings
 from webapp import cli, commands, health, problems, queries
 from webapp.database import db, migrate
 from webapp.json_text import ExactJson
+from webapp.requests import LARGEST_BODY
 from worker.enqueue import Enqueuer
-
-LARGEST_BODY = 1024 * 1024  # bytes
 
 
 class OrderIdConverter(BaseConverter):
@@ -31,7 +30,8 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         SQLALCHEMY_DATABASE_URI=sqlalchemy_url(settings.database_url),
         SQLALCHEMY_ENGINE_OPTIONS=ENGINE_OPTIONS,
         REDIS_URL=settings.redis_url,
-        MAX_CONTENT_LENGTH=LARGEST_BODY,
+        # Werkzeug cuts a chunked body off at this length; the byte more shows that it was too long.
+        MAX_CONTENT_LENGTH=LARGEST_BODY + 1,
     )
     app.config.update(config or {})
     app.json = ExactJson(app)

@@ -8,7 +8,9 @@ from flask import Flask
 from flask.cli import with_appcontext
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from core.event_sourcing.codec import UnknownEventType
 from core.read_models.catch_up import catch_up
+from core.read_models.header import BrokenStream
 from core.read_models.rebuild import rebuild
 from core.read_models.wiring import PROJECTORS
 from webapp.database import sessions
@@ -35,6 +37,8 @@ def rebuild_command(names: tuple[str, ...]) -> None:
                 orders, removed = rebuild(sessions(), PROJECTORS[name], report)
         except OperationalError as error:
             raise click.ClickException(f"The database went away; run the command again. ({error.orig})") from error
+        except (BrokenStream, UnknownEventType) as error:
+            raise click.ClickException(f"The {name} read model was rebuilt only in part. {error}") from error
         seconds = time.monotonic() - started
         strays = f", {removed} rows without events removed" if removed else ""
         click.echo(f"{name}: {orders} orders rebuilt in {seconds:.1f} s{strays}")

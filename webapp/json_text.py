@@ -56,7 +56,8 @@ def _refuse_constant(name: str) -> None:
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     members: dict[str, Any] = {}
-    for key, value in pairs:
+    for name, value in pairs:
+        key = name.encode(errors="replace").decode()  # no known key has a lone surrogate, and no answer may
         if key in members:
             raise RepeatedKey(key)
         members[key] = value

@@ -6,11 +6,14 @@ from urllib.parse import quote
 from flask import request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from core.orders.errors import InvalidValue
 from webapp import json_text
 
 SomeModel = TypeVar("SomeModel", bound=BaseModel)
+
+LARGEST_BODY = 1024 * 1024  # bytes
 
 
 class UnsupportedMediaType(Exception):
@@ -28,6 +31,8 @@ class InvalidRequest(Exception):
 def read_body(model: type[SomeModel], *, optional: bool = False) -> SomeModel:
     """The JSON body. Raises UnsupportedMediaType, InvalidJson, InvalidRequest, RequestEntityTooLarge."""
     body = request.get_data()
+    if len(body) > LARGEST_BODY:
+        raise RequestEntityTooLarge
     if optional and not body:
         return _validate(model, {})
     if request.mimetype != "application/json" or not _is_utf8(request.mimetype_params.get("charset", "utf-8")):

@@ -42,7 +42,7 @@ class Projector(Protocol[SomeView]):
 
 
 def project(sessions: sessionmaker[Session], projector: Projector[SomeView], order_id: str) -> int:
-    """Bring this order's view up to its stream; returns the version it now shows. Safe to repeat or run twice at once."""
+    """Bring this order's view up to its stream; returns the version it now shows. Safe to repeat and run at once."""
     with sessions.begin() as session:
         view = projector.lock(session, [order_id]).get(order_id)
         shown = view.version if view else 0

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, select
+from sqlalchemy import ARRAY, ColumnElement, Table, Text, any_, literal, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -21,7 +21,7 @@ def upsert_rows(
 
     Returns the ids of the orders written."""
     new = insert(table).excluded
-    guard = (table.c.version < new.version) | table.c.order_id.in_(locked)
+    guard = (table.c.version < new.version) | (table.c.order_id == any_(literal(list(locked), ARRAY(Text))))
     return _upsert(session, table, rows, guard)
 
 
@@ -48,5 +48,5 @@ def _upsert(
 def ids_behind(session: Session, table: Table, versions: Mapping[str, int]) -> list[str]:
     """Those orders, of the ones given with a version, whose row is missing or shows an earlier version."""
     query = select(table.c.order_id, table.c.version).where(table.c.order_id.in_(versions))
-    stored = dict(session.execute(query).tuples().all())
+    stored = dict(session.execute(query).all())
     return [order_id for order_id, version in versions.items() if stored.get(order_id, 0) < version]

@@ -1,0 +1,83 @@
+"""A program to run as a child of this process, never to outlive it."""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import IO
+
+NOBODY = 65534
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """`stop_signal` ends it cleanly, and is what it gets when this process dies. `env` adds to the environment."""
+
+    name: str
+    command: Sequence[str]
+    cwd: Path
+    env: Mapping[str, str] = field(default_factory=dict)
+    stop_signal: signal.Signals = signal.SIGTERM
+    as_nobody: bool = False
+
+    def launch(self, output: int | IO[bytes]) -> "subprocess.Popen[bytes]":
+        """Start it as the leader of a process group. Call from a thread that lives as long as this process."""
+        return subprocess.Popen(
+            [*self._wrapper(), *self.command],
+            cwd=self.cwd,
+            env={**os.environ, **self.env},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def _wrapper(self) -> list[str]:
+        if not can_set_privileges():
+            return []
+        options = ["--pdeathsig", self.stop_signal.name.removeprefix("SIG")]
+        return ["setpriv", *options, *(_NOBODY_OPTIONS if self.as_nobody else []), "--"]
+
+
+# PostgreSQL refuses to run as root. As nobody it may still pass through folders that only root may enter, which the
+# clone may lie in; no_setuid_fixup makes access(2) honour that too.
+_NOBODY_OPTIONS = [
+    f"--reuid={NOBODY}",
+    f"--regid={NOBODY}",
+    "--clear-groups",
+    "--inh-caps=+dac_override",
+    "--ambient-caps=+dac_override",
+    "--securebits=+no_setuid_fixup",
+]
+
+
+@cache
+def can_set_privileges() -> bool:
+    """Whether util-linux's setpriv is here and works."""
+    if shutil.which("setpriv") is None:
+        return False
+    return (
+        subprocess.run(["setpriv", "--pdeathsig", "TERM", "--", "true"], capture_output=True, check=False).returncode
+        == 0
+    )
+
+
+def kill_group(process: "subprocess.Popen[bytes]") -> None:
+    """SIGKILL what is left of the process's group, the leader included."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def stop(process: "subprocess.Popen[bytes]", by: signal.Signals, seconds: float) -> None:
+    """Ask the process to stop, and kill its group when it has or when the time is over."""
+    with suppress(ProcessLookupError):
+        process.send_signal(by)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    kill_group(process)

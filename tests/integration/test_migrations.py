@@ -1,0 +1,43 @@
+"""The migrations make what the models say, from nothing, and never drop the log."""
+
+import pytest
+from flask import Flask
+from flask_migrate import downgrade, upgrade
+from sqlalchemy import text
+from sqlalchemy.orm import Session, sessionmaker
+
+from core.database import metadata
+
+
+def test_models_and_migrations_are_equal(app: Flask) -> None:
+    assert app.test_cli_runner().invoke(args=["db", "check"]).exit_code == 0
+
+
+def test_the_migrations_make_every_table(sessions: sessionmaker[Session]) -> None:
+    with sessions.begin() as session:
+        tables = set(session.execute(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")).scalars())
+
+    assert tables == set(metadata.tables) | {"alembic_version"}
+
+
+def test_a_difference_between_models_and_migrations_is_noticed(app: Flask, sessions: sessionmaker[Session]) -> None:
+    with sessions.begin() as session:
+        session.execute(text("ALTER TABLE order_summary_read_models ADD COLUMN forgotten text"))
+
+    assert app.test_cli_runner().invoke(args=["db", "check"]).exit_code == 1
+
+
+def test_the_read_models_can_be_dropped_and_made_again(app: Flask) -> None:
+    with app.app_context():
+        downgrade(revision="0001")
+        upgrade()
+
+    assert app.test_cli_runner().invoke(args=["db", "check"]).exit_code == 0
+
+
+def test_the_log_is_never_dropped(app: Flask, sessions: sessionmaker[Session]) -> None:
+    with app.app_context(), pytest.raises(SystemExit):
+        downgrade(revision="base")
+
+    with sessions.begin() as session:
+        assert session.execute(text("SELECT count(*) FROM events")).scalar() == 0

@@ -1,0 +1,173 @@
+"""`flask rebuild` makes the read models equal to the events, while readers and writers go on."""
+
+import threading
+from collections.abc import Sequence
+
+import pytest
+from flask.testing import FlaskCliRunner
+from sqlalchemy import text
+from sqlalchemy.orm import Session, sessionmaker
+
+from core.read_models.catch_up import catch_up
+from core.read_models.projector import project
+from core.read_models.wiring import PROJECTORS
+from tests.examples import CONFIRMED, LAPTOP_ADDED, MICE_ADDED, ORDER_ID, PLACED
+from tests.streams import append
+
+Rows = Sequence[tuple[object, ...]]
+
+TABLES = {
+    "order_summary_read_models": "order_id",
+    "order_details_read_models": "order_id",
+    "order_item_read_models": "order_id, version",
+}
+
+
+def rows(sessions: sessionmaker[Session]) -> dict[str, Rows]:
+    with sessions.begin() as session:
+        return {
+            table: [tuple(row) for row in session.execute(text(f"SELECT * FROM {table} ORDER BY {key}"))]
+            for table, key in TABLES.items()
+        }
+
+
+def run(sessions: sessionmaker[Session], *statements: str) -> None:
+    with sessions.begin() as session:
+        for statement in statements:
+            session.execute(text(statement))
+
+
+@pytest.fixture
+def projected(sessions: sessionmaker[Session]) -> dict[str, Rows]:
+    """One order with two items, as it should be shown."""
+    append(sessions, [PLACED, LAPTOP_ADDED, MICE_ADDED, CONFIRMED])
+    for projector in PROJECTORS.values():
+        project(sessions, projector, ORDER_ID)
+    return rows(sessions)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE order_summary_read_models SET customer_name = 'wrong'",
+        "UPDATE order_details_read_models SET items_total = 1, status = 'shipped'",
+        "UPDATE order_summary_read_models SET version = 99",
+        "UPDATE order_details_read_models SET version = 99",
+        "UPDATE order_item_read_models SET quantity = 7 WHERE version = 2",
+        "DELETE FROM order_item_read_models WHERE version = 2",
+        "INSERT INTO order_item_read_models VALUES ('ORDER-001', 9, 'ghost', 1, 1, 1)",
+        "DELETE FROM order_details_read_models",
+        "DELETE FROM order_summary_read_models",
+        "INSERT INTO order_item_read_models VALUES ('ORDER-404', 2, 'ghost', 1, 1, 1)",
+        "INSERT INTO order_summary_read_models SELECT 'ORDER-404', customer_name, status, total_amount, placed_at,"
+        " confirmed_at, shipped_at, cancelled_at, tracking_number, cancel_reason, version"
+        " FROM order_summary_read_models",
+    ],
+)
+def test_any_damage_is_repaired(
+    sessions: sessionmaker[Session], runner: FlaskCliRunner, projected: dict[str, Rows], damage: str
+) -> None:
+    run(sessions, damage)
+    assert rows(sessions) != projected
+
+    result = runner.invoke(args=["rebuild"])
+
+    assert result.exit_code == 0, result.output
+    assert rows(sessions) == projected
+
+
+def test_a_named_read_model_is_rebuilt_alone(
+    sessions: sessionmaker[Session], runner: FlaskCliRunner, projected: dict[str, Rows]
+) -> None:
+    run(sessions, "DELETE FROM order_summary_read_models", "DELETE FROM order_details_read_models")
+
+    result = runner.invoke(args=["rebuild", "summary"])
+
+    assert result.exit_code == 0
+    assert "summary: 1 orders rebuilt" in result.output
+    assert rows(sessions)["order_summary_read_models"] == projected["order_summary_read_models"]
+    assert rows(sessions)["order_details_read_models"] == []
+
+
+def test_an_unknown_name_is_refused(runner: FlaskCliRunner) -> None:
+    result = runner.invoke(args=["rebuild", "invoices"])
+
+    assert result.exit_code == 2
+    assert "'summary', 'details'" in result.output
+
+
+def test_a_broken_stream_fails_the_rebuild_and_says_so(
+    sessions: sessionmaker[Session], runner: FlaskCliRunner, projected: dict[str, Rows]
+) -> None:
+    append(sessions, [MICE_ADDED], order_id="ORDER-002")
+
+    result = runner.invoke(args=["rebuild"])
+
+    assert result.exit_code == 1
+    assert "ORDER-002" in result.output
+    assert rows(sessions) == projected
+
+
+def test_readers_never_see_a_partial_list_while_orders_arrive(
+    sessions: sessionmaker[Session], runner: FlaskCliRunner
+) -> None:
+    orders = 1200
+    fill(sessions, orders)
+    for name, projector in PROJECTORS.items():
+        catch_up(sessions, name, projector)
+    run(sessions, "UPDATE order_summary_read_models SET customer_name = 'wrong'")
+    counts: list[int] = []
+    done = threading.Event()
+    reader = threading.Thread(target=watch, args=(sessions, counts, done))
+    writer = threading.Thread(target=keep_adding, args=(sessions, orders, done))
+    reader.start()
+    writer.start()
+
+    results = [runner.invoke(args=["rebuild"]) for _ in range(2)]
+
+    done.set()
+    reader.join()
+    writer.join()
+    assert [result.exit_code for result in results] == [0, 0], (results[0].output, results[0].exception)
+    assert len(counts) > 10
+    assert counts == sorted(counts)
+    assert counts[0] == orders
+    with sessions.begin() as session:
+        wrong = text("SELECT count(*) FROM order_summary_read_models WHERE customer_name = 'wrong'")
+        assert session.execute(wrong).scalar() == 0
+        behind = text("""
+            SELECT count(*) FROM (SELECT aggregate_id, max(version) AS version FROM events GROUP BY 1) AS stream
+            LEFT JOIN order_summary_read_models AS row ON row.order_id = stream.aggregate_id
+            WHERE row.version IS DISTINCT FROM stream.version
+        """)
+        assert session.execute(behind).scalar() == 0
+
+
+def fill(sessions: sessionmaker[Session], orders: int) -> None:
+    run(
+        sessions,
+        f"""
+        INSERT INTO events (aggregate_id, aggregate_type, version, event_type, event_data, metadata, occurred_at)
+        SELECT 'FILL-' || n, 'Order', 1, 'OrderPlaced',
+               jsonb_build_object('order_id', 'FILL-' || n, 'customer_name', '山田太郎', 'total_amount', '10.00',
+                                  'placed_at', '2026-01-01T12:00:00+00:00'),
+               '{{"schema_version": 1}}', now()
+        FROM generate_series(1, {orders}) AS n
+        """.replace(":", "\\:"),
+    )
+
+
+def watch(sessions: sessionmaker[Session], counts: list[int], done: threading.Event) -> None:
+    while not done.is_set():
+        with sessions.begin() as session:
+            counts.append(session.execute(text("SELECT count(*) FROM order_summary_read_models")).scalar_one())
+
+
+def keep_adding(sessions: sessionmaker[Session], orders: int, done: threading.Event) -> None:
+    """Items for orders that are being rebuilt, each projected at once."""
+    n = 0
+    while not done.is_set() and n < orders:
+        n += 1
+        append(sessions, [LAPTOP_ADDED], order_id=f"FILL-{n}", after=1)
+        for projector in PROJECTORS.values():
+            project(sessions, projector, f"FILL-{n}")

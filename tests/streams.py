@@ -1,0 +1,25 @@
+"""Putting events straight into a database, as if commands had appended them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from core.event_sourcing.event_store import NewEvent
+from core.event_sourcing.postgres_store import PostgresEventStore
+from core.orders.events import OrderEvent
+from tests.examples import NOON, ORDER_ID
+
+
+def append(
+    sessions: sessionmaker[Session],
+    events: Sequence[OrderEvent],
+    *,
+    order_id: str = ORDER_ID,
+    after: int = 0,
+    occurred_at: datetime = NOON,
+) -> None:
+    """One transaction; the events' own order_id is left as it is."""
+    with sessions.begin() as session:
+        new = [NewEvent(event=event, occurred_at=occurred_at) for event in events]
+        PostgresEventStore(session).append(order_id, after, new)
