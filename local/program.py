@@ -9,14 +9,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import IO
 
 NOBODY = 65534
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """`stop_signal` ends it cleanly, and is what it gets when this process dies. `env` adds to the environment."""
+    """`stop_signal` ends it cleanly, and is what it gets when this process dies. `env` adds to the environment.
+
+    Without a `log` its output is a pipe to this process."""
 
     name: str
     command: Sequence[str]
@@ -24,9 +25,16 @@ class Program:
     env: Mapping[str, str] = field(default_factory=dict)
     stop_signal: signal.Signals = signal.SIGTERM
     as_nobody: bool = False
+    log: Path | None = None
 
-    def launch(self, output: int | IO[bytes]) -> "subprocess.Popen[bytes]":
+    def launch(self) -> "subprocess.Popen[bytes]":
         """Start it as the leader of a process group. Call from a thread that lives as long as this process."""
+        if self.log is None:
+            return self._launch(subprocess.PIPE)
+        with self.log.open("ab") as log:
+            return self._launch(log.fileno())
+
+    def _launch(self, output: int) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
             [*self._wrapper(), *self.command],
             cwd=self.cwd,
@@ -61,10 +69,8 @@ def can_set_privileges() -> bool:
     """Whether util-linux's setpriv is here and works."""
     if shutil.which("setpriv") is None:
         return False
-    return (
-        subprocess.run(["setpriv", "--pdeathsig", "TERM", "--", "true"], capture_output=True, check=False).returncode
-        == 0
-    )
+    attempt = ["setpriv", "--pdeathsig", "TERM", "--", "true"]
+    return subprocess.run(attempt, capture_output=True, check=False).returncode == 0
 
 
 def kill_group(process: "subprocess.Popen[bytes]") -> None:

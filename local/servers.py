@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
@@ -37,6 +38,7 @@ class Server(ABC):
 
     def __init__(self, data_dir: Path) -> None:
         self.folder = data_dir.resolve() / self.name
+        self.log = data_dir.resolve() / f"{self.name}.log"
         self._state = data_dir.resolve() / f"{self.name}.json"
         data_dir.mkdir(parents=True, exist_ok=True)
         state = json.loads(self._state.read_text()) if self._state.exists() else {}
@@ -77,13 +79,15 @@ class Server(ABC):
     def start(self) -> None:
         """Returns when it answers. Raises CannotStart."""
         self.prepare()
-        log = self.folder.parent / f"{self.name}.log"
-        with log.open("ab") as output:
-            self._process = self.program.launch(output)
+        self._process = self.program.launch()
+        self.wait(lambda: self._process is not None and self._process.poll() is None)
+
+    def wait(self, goes_on: Callable[[], bool]) -> None:
+        """Until it answers. Raises CannotStart after 30 s, or when `goes_on` says that it is of no more use."""
         deadline = time.monotonic() + START_SECONDS
         while not self.answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise CannotStart(f"{self.name} did not start; {log} says why.")
+            if time.monotonic() > deadline or not goes_on():
+                raise CannotStart(f"{self.name} did not start; {self.log} says why.")
             time.sleep(0.02)
 
     def stop(self) -> None:
@@ -134,7 +138,7 @@ class PostgresServer(Server):
         locale = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         login = ["--username=orderlog", "--auth=scram-sha-256", f"--pwfile={password_file}"]
         command = [postgres_binary("initdb"), "--pgdata", str(folder), *locale, *login]
-        making = self._program(command).launch(subprocess.PIPE)
+        making = self._program(command, log=None).launch()
         try:
             output, _ = making.communicate(timeout=START_SECONDS)
         finally:
@@ -152,13 +156,14 @@ class PostgresServer(Server):
             "log_timezone": "UTC",
         }
         options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
-        return self._program([postgres_binary("postgres"), "-D", str(self.folder), *options])
+        return self._program([postgres_binary("postgres"), "-D", str(self.folder), *options], log=self.log)
 
-    def _program(self, command: list[str]) -> Program:
+    def _program(self, command: list[str], log: Path | None) -> Program:
         return Program(
             name=self.name,
             command=command,
             cwd=self.folder.parent,
+            log=log,
             stop_signal=signal.SIGINT,  # PostgreSQL's fast shutdown
             as_nobody=self._as_root,
         )
@@ -166,7 +171,7 @@ class PostgresServer(Server):
     def answers(self) -> bool:
         try:
             with psycopg.connect(self._url("postgres"), connect_timeout=2, autocommit=True) as connection:
-                if not connection.execute("SELECT FROM pg_database WHERE datname = 'orderlog'").fetchone():
+                if not connection.execute("SELECT 1 FROM pg_database WHERE datname = 'orderlog'").fetchone():
                     connection.execute(sql.SQL("CREATE DATABASE orderlog"))
         except psycopg.OperationalError:
             return False
@@ -195,7 +200,7 @@ class ValkeyServer(Server):
     @property
     def program(self) -> Program:
         # Relative names below its own folder, so that no character in the path can hurt.
-        return Program(name=self.name, command=[valkey_binary(), "valkey.conf"], cwd=self.folder)
+        return Program(name=self.name, command=[valkey_binary(), "valkey.conf"], cwd=self.folder, log=self.log)
 
     def answers(self) -> bool:
         client = Redis.from_url(self.url, socket_connect_timeout=1, socket_timeout=1, retry=Retry(NoBackoff(), 0))
@@ -242,6 +247,6 @@ def write_secret(path: Path, text: str) -> None:
     """A file that only this user may read; replaced whole."""
     new = path.with_name(path.name + ".new")
     new.unlink(missing_ok=True)
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
+    new.touch(mode=0o600, exist_ok=False)
+    new.write_text(text)
     new.replace(path)

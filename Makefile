@@ -1,0 +1,43 @@
+# Every command of the project; `make` alone lists them. Each installs what it needs.
+
+PYTHON ?= python3
+BIN := .venv/bin
+TESTS ?= tests
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format lock clean install-run install-dev
+
+help: ## list the commands
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
+
+run: install-run ## start everything here in the foreground; Ctrl-C stops it
+	@$(BIN)/python -m local
+
+test: install-dev lint ## lint, then run every test on real servers; TESTS=tests/unit runs a part
+	@$(BIN)/python -m pytest $(TESTS)
+
+lint: install-dev ## check style, types and the borders between the packages
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+format: install-dev ## put the code into shape
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lock: install-dev ## lock the newest packages that pyproject.toml allows
+	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv $(COMPILE) --output-file requirements/run.txt
+	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv $(COMPILE) --group dev --output-file requirements/dev.txt
+
+COMPILE := pip compile pyproject.toml --quiet --upgrade --extra local --universal --generate-hashes --no-emit-index-url
+
+clean: ## remove what was installed, and caches; the data in var/ stays
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+install-run:
+	@$(PYTHON) local/install.py run
+
+install-dev:
+	@$(PYTHON) local/install.py dev

@@ -1,0 +1,206 @@
+"""`make run`: PostgreSQL and Valkey if need be, migrations, then the Procfile's processes, until Ctrl-C or SIGTERM."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FrameType
+
+import psycopg
+from sqlalchemy.engine import make_url
+
+from local.choices import Choices, claim, flower_login
+from local.program import Program
+from local.servers import CannotStart, PostgresServer, Server, ValkeyServer, write_secret
+from local.supervisor import Supervisor
+
+ROOT = Path(__file__).resolve().parent.parent
+READY_SECONDS = 60.0
+STOP_SECONDS = 6.0  # for the processes, then again for the servers
+
+READY = """
+Orderlog is running.
+
+  API      http://127.0.0.1:{port}
+  Flower   http://127.0.0.1:{flower_port}   (user {user}, password {password})
+  Data     {data_dir}
+
+A first order, in another shell:
+
+  curl -s localhost:{port}/orders -H 'Content-Type: application/json' \\
+    -d '{{"customer_name": "山田太郎", "total_amount": 83000}}'
+
+Ctrl-C stops everything; the data stays.
+"""
+
+
+class Stopped(Exception):
+    """Ctrl-C or SIGTERM came while starting."""
+
+
+def main() -> int:
+    stopping = threading.Event()
+
+    def ask_to_stop(number: int, frame: FrameType | None) -> None:
+        stopping.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, ask_to_stop)
+    try:
+        choices = Choices.load(os.environ)
+        lock = claim(choices.data_dir)
+        LocalRun(choices, stopping).run()
+        os.close(lock)
+    except CannotStart as error:
+        print(f"orderlog: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        advice = "DATA_DIR=… names another data folder"
+        print(f"orderlog: {error.filename or 'The system'}: {error.strerror}. {advice}.", file=sys.stderr)
+        return 1
+    return 0
+
+
+class LocalRun:
+    """One run of everything, from the first server's start to the last one's end."""
+
+    def __init__(self, choices: Choices, stopping: threading.Event) -> None:
+        self._choices = choices
+        self._stopping = stopping
+        self._speaking = threading.Lock()
+        self._supervisor = Supervisor(self._say)
+        self._urls_file = choices.data_dir / "local.json"
+
+    def run(self) -> None:
+        """Raises CannotStart, after stopping what had been started."""
+        try:
+            environment = self._start()
+            self._print_block(environment)
+            while not self._stopping.is_set():
+                self._supervisor.tend()
+                self._stopping.wait(0.2)
+        except Stopped:
+            pass
+        finally:
+            self._stop()
+
+    def _start(self) -> Mapping[str, str]:
+        """The environment of the processes that run now."""
+        database_url = self._choices.database_url or self._serve(PostgresServer(self._choices.data_dir)).url
+        redis_url = self._choices.redis_url or self._serve(ValkeyServer(self._choices.data_dir)).url
+        _require_postgresql(database_url)
+        write_secret(self._urls_file, json.dumps({"database_url": database_url, "redis_url": redis_url}))
+        environment = {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "PYTHONUNBUFFERED": "1",
+            # Celery warns root for the sake of pickle, which is not accepted here.
+            "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
+            "DATABASE_URL": database_url,
+            "REDIS_URL": redis_url,
+            "PORT": str(self._choices.port),
+            "FLOWER_PORT": str(self._choices.flower_port),
+            "FLOWER_BASIC_AUTH": flower_login(self._choices.data_dir),
+        }
+        self._say("orderlog", "migrating the database")
+        _migrate(environment)
+        for name, command in procfile(ROOT / "Procfile").items():
+            self._say("orderlog", f"starting {name}")
+            program = Program(name=name, command=["sh", "-c", command], cwd=ROOT, env=environment)
+            self._supervisor.start(program)
+        self._wait_for("the API", lambda: _answers(f"http://127.0.0.1:{self._choices.port}/readyz"))
+        self._wait_for("Flower", lambda: _answers(f"http://127.0.0.1:{self._choices.flower_port}/healthcheck"))
+        self._wait_for("the worker", lambda: _worker_answers(environment))
+        return environment
+
+    def _serve(self, server: Server) -> Server:
+        self._say("orderlog", f"starting {server.name}; it logs to {server.log}")
+        server.prepare()
+        self._supervisor.start(server.program)
+        self._wait_for(server.name, server.answers, advice=f"{server.log} says more.")
+        return server
+
+    def _wait_for(self, what: str, answers: Callable[[], bool], advice: str = "Its lines above say why.") -> None:
+        """Raises CannotStart, Stopped."""
+        deadline = time.monotonic() + READY_SECONDS
+        while not answers():
+            if time.monotonic() > deadline:
+                raise CannotStart(f"{what} did not answer in {READY_SECONDS:.0f} s. {advice}")
+            self._supervisor.tend()
+            if self._stopping.wait(0.1):
+                raise Stopped
+
+    def _print_block(self, environment: Mapping[str, str]) -> None:
+        user, password = environment["FLOWER_BASIC_AUTH"].split(":", 1)
+        values = {"port": self._choices.port, "flower_port": self._choices.flower_port}
+        text = READY.format(**values, user=user, password=password, data_dir=self._choices.data_dir)
+        self._print(text)
+
+    def _stop(self) -> None:
+        """What uses the servers first, then the servers; each group at once."""
+        self._say("orderlog", "stopping")
+        servers = {PostgresServer.name, ValkeyServer.name}
+        self._supervisor.stop(lambda name: name not in servers, STOP_SECONDS)
+        self._supervisor.stop(lambda name: name in servers, STOP_SECONDS)
+        self._urls_file.unlink(missing_ok=True)
+        self._say("orderlog", "stopped")
+
+    def _say(self, who: str, line: str) -> None:
+        self._print(f"{who:9} | {line}")
+
+    def _print(self, text: str) -> None:
+        with self._speaking:
+            try:
+                print(text, flush=True)
+            except OSError:  # nobody reads any more, so nobody could stop it either
+                self._stopping.set()
+
+
+def procfile(path: Path) -> dict[str, str]:
+    """Shell commands by process name."""
+    lines = [line for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")]
+    return {name.strip(): command.strip() for name, command in (line.split(":", 1) for line in lines)}
+
+
+def _require_postgresql(url: str) -> None:
+    """Raises CannotStart."""
+    try:
+        psycopg.connect(
+            make_url(url).set(drivername="postgresql").render_as_string(hide_password=False), connect_timeout=5
+        ).close()
+    except psycopg.OperationalError as error:
+        raise CannotStart(f"The PostgreSQL that DATABASE_URL names does not answer: {error}") from error
+
+
+def _migrate(environment: Mapping[str, str]) -> None:
+    """Raises CannotStart."""
+    command = [sys.executable, "-m", "flask", "db", "upgrade"]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise CannotStart(f"The database could not be migrated:\n{done.stderr}")
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - one of the two http URLs above
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def _worker_answers(environment: Mapping[str, str]) -> bool:
+    command = [sys.executable, "-m", "celery", "-A", "worker.app", "inspect", "ping", "--timeout", "1"]
+    asked = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, check=False)
+    return asked.returncode == 0
+
+
+if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal that knows no Japanese
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""Makes .venv and installs the locked packages: `python3 local/install.py run` or `… dev`. At once when all is there.
+
+Runs on the system's Python, before anything is installed; older ones must be able to read it, to be told so.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+MADE_BY = VENV / "made-by.txt"
+INSTALLED = VENV / "installed.txt"
+
+LOCKS = {"run": ["run"], "dev": ["run", "dev"]}  # what dev.txt installs contains what run.txt does
+
+
+def main(name: str) -> None:
+    """`name` is that of a lock file in requirements/."""
+    wanted = [fingerprint(lock) for lock in LOCKS[name]]
+    if INSTALLED.exists() and set(wanted) <= set(INSTALLED.read_text().splitlines()):
+        return
+    if sys.version_info < (3, 11):
+        found = "{}.{}".format(*sys.version_info)
+        sys.exit("Orderlog needs Python 3.11 or later; python3 is %s. Name another: make PYTHON=python3.13 …" % found)
+    make_venv()
+    print("Installing the locked packages into .venv: once, and about half a minute.", flush=True)
+    pip = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check"]
+    lock = ["--no-deps", "--require-hashes", "--requirement", str(ROOT / "requirements" / (name + ".txt"))]
+    if subprocess.call(pip + lock):
+        sys.exit("The packages could not be installed; pip says above why. The same command goes on from here.")
+    INSTALLED.write_text("".join(line + "\n" for line in wanted))
+
+
+def fingerprint(lock: str) -> str:
+    """Changes with the lock file, the Python and the folder, each of which a .venv is made for."""
+    content = (ROOT / "requirements" / (lock + ".txt")).read_bytes()
+    return hashlib.sha256(content + made_by().encode()).hexdigest()
+
+
+def made_by() -> str:
+    return "{}\n{}\n".format(os.path.realpath(sys.executable), ROOT)
+
+
+def make_venv() -> None:
+    """Keep a .venv that was made here by this Python; one that was interrupted half-way is made again."""
+    if MADE_BY.exists() and MADE_BY.read_text() == made_by():
+        return
+    print("Making .venv with Python %s." % sys.version.split()[0], flush=True)
+    try:
+        venv.create(VENV, clear=True, symlinks=True, with_pip=True)
+    except subprocess.CalledProcessError:
+        sys.exit("Python's venv module cannot make .venv; on Debian and Ubuntu: apt-get install python3-venv")
+    MADE_BY.write_text(made_by())
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1])
+    except KeyboardInterrupt:
+        sys.exit("Interrupted; the same command goes on from here.")
