@@ -1,0 +1,52 @@
+"""The README's own commands, run by a shell as they stand there, give the README's answers."""
+
+import re
+import subprocess
+from functools import partial
+from itertools import pairwise
+
+from tests.e2e.stack import ROOT, Stack, shown, wait_until
+
+BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
+CHANGING = [
+    (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "019a…"),
+    (re.compile(r"2\d{3}-[0-9T:.-]+Z"), "2026-…Z"),
+    (re.compile(r"in \d+\.\d s"), "in 0.0 s"),
+    (re.compile(r"\w+: \d+ of \d+ orders, .*\n"), ""),
+    (re.compile(r"\s+"), " "),
+]
+
+
+COMMAND_ANSWER = re.compile(r'{"order_id": "([^"]+)", "version": (\d+)}')
+
+
+def test_the_first_order_goes_as_the_readme_says(stack: Stack) -> None:
+    section = (ROOT / "README.md").read_text().split("## A first order")[1].split("\n## ")[0]
+    blocks = BLOCK.findall(section)
+    answers = [(commands, answer) for (kind, commands), (_, answer) in pairwise(blocks) if kind == "sh"]
+    assert len(answers) == 5
+    order_id = ""
+
+    for commands, answer in answers:
+        answered = shell(stack, f"ORDER={order_id}\n{commands}")
+        assert normal(answered) == normal(answer)
+        for changed, version in COMMAND_ANSWER.findall(answered):
+            order_id = changed
+            wait_until(partial(shown, stack, order_id, int(version)), 5)
+
+
+def shell(stack: Stack, commands: str) -> str:
+    """What the commands print; on this stack's port."""
+    commands = commands.replace("localhost:8000", f"127.0.0.1:{stack.port}")
+    done = subprocess.run(
+        ["bash", "-euc", commands], cwd=ROOT, env=stack.environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def normal(text: str) -> str:
+    """Without what differs from run to run: ids, times and white space."""
+    for changing, constant in CHANGING:
+        text = changing.sub(constant, text)
+    return text.replace("}{", "} {").strip()

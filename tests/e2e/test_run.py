@@ -1,0 +1,177 @@
+"""`make run` as an operator meets it: starting, stopping, starting again, ports, folders and deaths."""
+
+import signal
+import stat
+import urllib.request
+from base64 import b64encode
+from pathlib import Path
+from urllib.error import HTTPError
+
+import psutil
+import pytest
+
+from tests.e2e.stack import Stack, request, shown, wait_until
+
+MOST_STOP_SECONDS = 15
+
+
+def refusal(stack: Stack) -> str:
+    """What a run says that cannot start."""
+    stack.launch()
+    assert stack.process.wait(30) == 1
+    wait_until(lambda: stack.output.endswith("\n"), 5)
+    return stack.output
+
+
+def test_everything_runs_and_is_announced(stack: Stack) -> None:
+    for part in ("web", "worker", "beat", "flower", "postgres", "valkey"):
+        assert len(stack.running(part)) == 1
+    assert f"http://127.0.0.1:{stack.port}\n" in stack.output
+    assert f"http://127.0.0.1:{stack.flower_port} " in stack.output
+    assert f"curl -s localhost:{stack.port}/orders" in stack.output
+    assert stack.get("/readyz") == {"status": "ready", "checks": {"postgresql": "ok", "redis": "ok"}}
+
+
+def test_everything_listens_on_loopback_only(stack: Stack) -> None:
+    listening = {
+        connection.laddr.ip
+        for process in [psutil.Process(stack.process.pid), *stack.processes]
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+
+    assert listening == {"127.0.0.1"}
+
+
+def test_secrets_can_be_read_by_nobody_else(stack: Stack) -> None:
+    for secret in ("local.json", "flower.json", "postgres.json", "valkey.json"):
+        assert stat.S_IMODE((stack.data_dir / secret).stat().st_mode) == 0o600
+
+
+def test_an_event_is_visible_within_a_second(stack: Stack) -> None:
+    order_id = stack.place()
+
+    assert wait_until(lambda: shown(stack, order_id), 5) < 1
+
+
+def test_flower_asks_for_the_login_and_shows_the_tasks(stack: Stack) -> None:
+    stack.place()
+    login = stack.output.split("user ")[1].split(")")[0].replace(", password ", ":")
+    url = f"http://127.0.0.1:{stack.flower_port}/tasks/datatable?start=0&length=10&draw=1&columns[0][data]=name&order[0][column]=0&order[0][dir]=asc&search[value]="
+
+    with pytest.raises(HTTPError, match="401"):
+        urllib.request.urlopen(url, timeout=5)
+
+    def tasks() -> str:
+        asking = urllib.request.Request(url, headers={"Authorization": f"Basic {b64encode(login.encode()).decode()}"})
+        with urllib.request.urlopen(asking, timeout=5) as answer:
+            return str(answer.read())
+
+    wait_until(lambda: "worker.tasks.project_event" in tasks(), 15)
+
+
+@pytest.mark.parametrize("part", ["web", "worker", "beat", "flower", "postgres", "valkey"])
+def test_what_is_killed_is_started_again(stack: Stack, part: str) -> None:
+    [killed] = stack.running(part)
+    killed.kill()
+
+    wait_until(lambda: [process.pid for process in stack.running(part)] not in ([], [killed.pid]), 20)
+    wait_until(lambda: ready(stack), 20)
+
+    order_id = stack.place()
+    wait_until(lambda: shown(stack, order_id), 20)
+
+
+def ready(stack: Stack) -> bool:
+    try:
+        return bool(stack.get("/readyz")["status"] == "ready")
+    except OSError:
+        return False
+
+
+def test_the_data_survives_and_nothing_else_does(tmp_path: Path) -> None:
+    with Stack(tmp_path / "data") as first:
+        order_id = first.place()
+        wait_until(lambda: shown(first, order_id), 5)
+        left = first.processes
+        assert first.stop(signal.SIGINT) < MOST_STOP_SECONDS
+        assert first.process.returncode == 0
+        assert not psutil.wait_procs(left, timeout=1)[1]
+    assert not (tmp_path / "data" / "local.json").exists()
+
+    with Stack(tmp_path / "data") as second:
+        assert shown(second, order_id)
+        left = second.processes
+        assert second.stop(signal.SIGTERM) < MOST_STOP_SECONDS
+        assert not psutil.wait_procs(left, timeout=1)[1]
+
+
+def test_nothing_outlives_a_killed_run(tmp_path: Path) -> None:
+    with Stack(tmp_path) as stack:
+        left = stack.processes
+        stack.process.kill()
+        assert not psutil.wait_procs(left, timeout=MOST_STOP_SECONDS)[1]
+
+
+def test_stopping_while_it_starts_leaves_nothing(tmp_path: Path) -> None:
+    stack = Stack(tmp_path)
+    stack.launch()
+    wait_until(lambda: "starting web" in stack.output, 30)
+    left = stack.processes
+
+    assert stack.stop() < MOST_STOP_SECONDS
+    assert stack.process.returncode == 0
+    assert not psutil.wait_procs(left, timeout=1)[1]
+
+
+def test_two_run_side_by_side(stack: Stack, tmp_path: Path) -> None:
+    with Stack(tmp_path) as other:
+        order_id = other.place()
+        wait_until(lambda: shown(other, order_id), 5)
+        with pytest.raises(HTTPError, match="404"):
+            stack.get(f"/orders/{order_id}")
+
+
+def test_a_taken_port_is_one_clear_sentence(stack: Stack, tmp_path: Path) -> None:
+    for name, port in (("PORT", stack.port), ("FLOWER_PORT", stack.flower_port)):
+        said = refusal(Stack(tmp_path, **{name: str(port)}))
+
+        assert said.count("\n") == 1
+        assert f"Port {port} is taken" in said
+        assert f"{name}={port + 1} make run" in said
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "http", "8000 "])
+def test_a_port_that_is_none_is_refused(tmp_path: Path, port: str) -> None:
+    assert refusal(Stack(tmp_path, PORT=port)) == (
+        f"orderlog: PORT must be a port number from 1 to 65535, not {port!r}.\n"
+    )
+
+
+def test_a_data_folder_in_use_is_refused(stack: Stack) -> None:
+    said = refusal(Stack(stack.data_dir))
+
+    assert said.count("\n") == 1
+    assert "Another `make run` is using" in said
+
+
+def test_a_data_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    said = refusal(Stack(tmp_path / "file" / "data"))
+
+    assert said.count("\n") == 1
+    assert "DATA_DIR" in said
+
+
+def test_a_named_postgresql_that_is_away_is_said_clearly(tmp_path: Path) -> None:
+    said = refusal(Stack(tmp_path, DATABASE_URL="postgresql://orderlog:secret@127.0.0.1:1/orderlog"))
+
+    assert "The PostgreSQL that DATABASE_URL names does not answer" in said
+    assert "Traceback" not in said
+    assert "secret" not in said
+
+
+def test_a_socket_path_too_long_for_the_system_is_no_problem(tmp_path: Path) -> None:
+    with Stack(tmp_path / ("long" * 30)) as stack:
+        assert request(f"http://127.0.0.1:{stack.port}/livez") == {"status": "alive"}
