@@ -37,12 +37,13 @@ class OrderCommandHandler:
     def handle(self, command: OrderCommand, metadata: Mapping[str, str] | None = None) -> list[RecordedEvent]:
         """The stored events. Raises OrderError when the order refuses, ConcurrentChange after the last lost race."""
         for attempt in range(ATTEMPTS):
+            if attempt:
+                time.sleep(random.uniform(0, LONGEST_FIRST_PAUSE * 2 ** (attempt - 1)))
             try:
                 return self._attempt(command, metadata or {})
             except WrongExpectedVersion as lost_race:
                 if isinstance(command, PlaceOrder):
                     raise OrderAlreadyPlaced(command.order_id) from lost_race
-                time.sleep(random.uniform(0, LONGEST_FIRST_PAUSE * 2**attempt))
         raise ConcurrentChange(command.order_id)
 
     def _attempt(self, command: OrderCommand, metadata: Mapping[str, str]) -> list[RecordedEvent]:

@@ -4,9 +4,12 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import TypeVar
 
+from core.event_sourcing.event_store import NewEvent
+from core.event_sourcing.in_memory_store import InMemoryEventStore
 from core.orders.errors import OrderError
 from core.orders.events import OrderEvent
 from core.orders.order import Order
+from tests.examples import NOON, ORDER_ID
 
 Refusal = TypeVar("Refusal", bound=OrderError)
 
@@ -47,3 +50,10 @@ class When:
 
 def given(*history: OrderEvent) -> Given:
     return Given(history)
+
+
+def given_stored(*history: OrderEvent) -> InMemoryEventStore:
+    """A store that holds this history of the example order."""
+    store = InMemoryEventStore()
+    store.append(ORDER_ID, 0, [NewEvent(event=event, occurred_at=NOON) for event in history])
+    return store

@@ -12,8 +12,8 @@ TRACKING_NUMBER_LENGTH = 100
 LARGEST_AMOUNT = Decimal("999999999999.99")
 LARGEST_QUANTITY = 1_000_000
 
-# Characters that need no escaping in a URL (RFC 3986, section 2.3).
-ORDER_ID = r"[A-Za-z0-9._~-]{1,64}"
+# Characters that need no escaping in a URL (RFC 3986, section 2.3); "." and ".." would be resolved away there.
+ORDER_ID = r"[A-Za-z0-9][A-Za-z0-9._~-]{0,63}"
 
 _CENT = Decimal("0.01")
 _WIDE = Context(prec=50)
@@ -21,7 +21,9 @@ _WIDE = Context(prec=50)
 
 def order_id(value: object) -> str:
     if not isinstance(value, str) or not re.fullmatch(ORDER_ID, value):
-        raise InvalidValue("order_id", "must be 1 to 64 letters, digits, '-', '.', '_' or '~'")
+        raise InvalidValue(
+            "order_id", "must be 1 to 64 letters, digits, '-', '.', '_' or '~', the first a letter or digit"
+        )
     return value
 
 
@@ -46,7 +48,7 @@ def amount(field: str, value: object) -> Decimal:
     number = _number(field, value)
     if not 0 <= number <= LARGEST_AMOUNT:
         raise InvalidValue(field, f"must be from 0 to {LARGEST_AMOUNT}")
-    rounded = abs(number).quantize(_CENT, ROUND_HALF_EVEN, _WIDE)  # abs turns -0 into 0
+    rounded = number.copy_abs().quantize(_CENT, ROUND_HALF_EVEN, _WIDE)  # the absolute value turns -0 into 0
     if rounded != number:
         raise InvalidValue(field, "must have at most two decimal places")
     return rounded
@@ -95,6 +97,8 @@ def _text(field: str, value: object, longest: int) -> str:
 
 def _number(field: str, value: object) -> Decimal:
     """Floats are refused because they are not exact, booleans because they are not numbers."""
+    if isinstance(value, float):
+        raise InvalidValue(field, "must be an int or a Decimal, not a float")
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise InvalidValue(field, "must be a number")
     number = Decimal(value)

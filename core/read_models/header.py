@@ -33,7 +33,9 @@ class BrokenStream(Exception):
     """A stream that does not begin with OrderPlaced, or has a gap or a repeat; nothing may be made from it."""
 
     def __init__(self, aggregate_id: str, shown: int, version: int) -> None:
-        super().__init__(f"The events of {aggregate_id} go from version {shown} to version {version}.")
+        super().__init__(
+            f"Event {version} of {aggregate_id} cannot follow event {shown}; OrderPlaced is the first alone."
+        )
 
 
 def evolve(header: OrderHeader | None, recorded: RecordedEvent) -> OrderHeader:
