@@ -1,5 +1,7 @@
 """Celery's settings. A task is a hint that an order has news; catch-up finds what hints miss, so tasks may be lost."""
 
+from kombu import Exchange, Queue
+
 from core.settings import Settings
 
 broker_url = Settings.load().redis_url
@@ -11,7 +13,16 @@ accept_content = ["json"]
 task_ignore_result = True
 result_backend = None
 
+# Catch-up and rebuilds have queues of their own: workers take from the three in turn, so that none waits for another.
 task_default_queue = "orderlog"
+task_queues = [
+    Queue(name, Exchange("orderlog"), routing_key=name)
+    for name in ("orderlog", "orderlog.catch-up", "orderlog.rebuild")
+]
+task_routes = {
+    "worker.tasks.catch_up": {"queue": "orderlog.catch-up"},
+    "worker.tasks.rebuild_range": {"queue": "orderlog.rebuild"},
+}
 worker_send_task_events = True  # Flower shows tasks from these
 task_send_sent_event = False
 worker_hijack_root_logger = True

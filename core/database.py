@@ -19,6 +19,7 @@ metadata = MetaData(
 # READ COMMITTED is stated because the guards rely on it: each statement sees what was committed before it began.
 ENGINE_OPTIONS: dict[str, Any] = {
     "isolation_level": "READ COMMITTED",
+    "hide_parameters": True,  # errors are logged and stored; customers' names must not be
     "pool_pre_ping": True,
     "pool_size": 10,
     "max_overflow": 0,

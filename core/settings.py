@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,18 +12,40 @@ class MissingSetting(Exception):
     """A setting without which nothing can start; the message says how to give it."""
 
 
+class WrongSetting(Exception):
+    """A setting that cannot be used; the message says what would do."""
+
+
+SECONDS = r"\d{1,5}(\.\d{1,3})?"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How often an order that fails is tried before it is parked; pauses in seconds, doubled each time and jittered."""
+
+    attempts: int = 5
+    first_pause: float = 1.0
+    longest_pause: float = 60.0
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     database_url: str
     redis_url: str
+    patience: Patience = Patience()
 
     @classmethod
     def load(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
-        """Raises MissingSetting."""
+        """Raises MissingSetting, WrongSetting."""
         local = _local_urls(Path(environment.get("DATA_DIR") or "var"))
         return cls(
             database_url=_url("DATABASE_URL", environment, local.get("database_url")),
             redis_url=_url("REDIS_URL", environment, local.get("redis_url")),
+            patience=Patience(
+                attempts=int(_number("PROJECTION_ATTEMPTS", environment, "5", r"[1-9]\d{0,3}")),
+                first_pause=float(_number("PROJECTION_FIRST_PAUSE", environment, "1", SECONDS)),
+                longest_pause=float(_number("PROJECTION_LONGEST_PAUSE", environment, "60", SECONDS)),
+            ),
         )
 
 
@@ -31,6 +54,13 @@ def _url(name: str, environment: Mapping[str, str], local: str | None) -> str:
     if not url:
         raise MissingSetting(f"{name} is not set and no `make run` is up here: set it, or start `make run`.")
     return url
+
+
+def _number(name: str, environment: Mapping[str, str], default: str, pattern: str) -> str:
+    value = environment.get(name) or default
+    if not re.fullmatch(pattern, value, re.ASCII):
+        raise WrongSetting(f"{name} is {value!r}; it must be a number such as {default}.")
+    return value
 
 
 def _local_urls(data_dir: Path) -> dict[str, str]:

@@ -24,7 +24,7 @@ def reporting(name: str) -> Iterator[Report]:
 
         def report(progress: Progress) -> None:
             nonlocal rate
-            rate = f"{progress.rate:,.0f} orders/s"
+            rate = f"{progress.rate:,.0f} events/s"
             bar.length = progress.total
             bar.update(progress.done - bar.pos)
 
@@ -36,10 +36,10 @@ def _lines(name: str) -> Report:
 
     def report(progress: Progress) -> None:
         nonlocal said
-        if progress.done and progress.seconds - said < SECONDS_BETWEEN_LINES:
+        if progress.seconds - said < SECONDS_BETWEEN_LINES:
             return
         said = progress.seconds
         left = f", {(progress.total - progress.done) / progress.rate:.0f} s left" if progress.rate else ""
-        click.echo(f"{name}: {progress.done} of {progress.total} orders, {progress.rate:,.0f} orders/s{left}")
+        click.echo(f"{name}: {progress.done} of {progress.total} events, {progress.rate:,.0f} events/s{left}")
 
     return report

@@ -1,15 +1,22 @@
 """The tasks. They carry ids, never events, and may be lost, repeated, late or out of order without harm."""
 
+import logging
+from collections.abc import Sequence
 from functools import cache
 
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.database import session_factory
+from core.read_models.catch_up import alone
 from core.read_models.catch_up import catch_up as run_catch_up
-from core.read_models.projector import project
+from core.read_models.parking import project_patiently
+from core.read_models.projector import will_pass
+from core.read_models.rebuild import rebuild_next_range
 from core.read_models.wiring import PROJECTORS
-from core.settings import Settings
+from core.settings import Patience, Settings
 from worker.app import app
+
+logger = logging.getLogger(__name__)
 
 
 @cache
@@ -18,21 +25,33 @@ def sessions() -> sessionmaker[Session]:
     return session_factory(Settings.load().database_url)
 
 
-@app.task(autoretry_for=(Exception,), max_retries=5, retry_backoff=1, retry_backoff_max=60, retry_jitter=True)
+@cache
+def patience() -> Patience:
+    return Settings.load().patience
+
+
+@app.task
 def project_event(order_id: str, version: int) -> None:
     """Project the order's news into every read model; `version` is for the log and Flower."""
-    errors = []
-    for projector in PROJECTORS.values():
+    for name, projector in PROJECTORS.items():
         try:
-            project(sessions(), projector, order_id)
-        except Exception as error:  # one projector's failure must not keep the order from the others
-            errors.append(error)
-    if errors:
-        raise errors[0]
+            project_patiently(sessions(), name, projector, [order_id], patience())
+        except Exception as error:
+            if not will_pass(error):
+                raise
+            logger.warning("Order %s not projected into %s (%s); catch-up will.", order_id, name, error)
 
 
 @app.task
 def catch_up() -> None:
     """Project what hints have missed, for every read model; Beat sends this."""
     for name, projector in PROJECTORS.items():
-        run_catch_up(sessions(), name, projector)
+        with alone(sessions(), name) as nobody_else:
+            if nobody_else:
+                run_catch_up(sessions(), name, projector, patience())
+
+
+@app.task
+def rebuild_range(rebuild_id: str, names: Sequence[str]) -> None:
+    """Help `flask rebuild --on-workers` with its next range of orders, if one is left."""
+    rebuild_next_range(sessions(), rebuild_id, {name: PROJECTORS[name] for name in names}, patience())

@@ -1,7 +1,7 @@
 """The event store on PostgreSQL. The unique (aggregate_id, version) referees between writers; nothing is locked."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    select,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -24,6 +25,7 @@ from sqlalchemy.orm import Session
 from core.database import XID8, metadata
 from core.event_sourcing.codec import decode, encode
 from core.event_sourcing.event_store import NewEvent, RecordedEvent, Transaction, WrongExpectedVersion
+from core.event_sourcing.ids import Ids
 
 AGGREGATE_TYPE = "Order"
 
@@ -62,9 +64,11 @@ READ_STREAM = text(f"""
     ORDER BY version
 """)
 
-READ_STREAMS = text(f"""
-    SELECT {COLUMNS} FROM events
-    WHERE aggregate_id = ANY(:aggregate_ids)
+READ_LATER = text(f"""
+    SELECT {COLUMNS}
+    FROM unnest(CAST(:aggregate_ids AS text[]), CAST(:versions AS integer[])) AS read (aggregate_id, after)
+    JOIN events USING (aggregate_id)
+    WHERE version > after
     ORDER BY aggregate_id, version
 """)
 
@@ -109,17 +113,23 @@ class PostgresEventStore:
 
     def read_stream(self, aggregate_id: str, after: int = 0) -> Iterator[RecordedEvent]:
         rows = self._session.execute(READ_STREAM, {"aggregate_id": aggregate_id, "after": after})
-        return map(_recorded, rows)
+        return map(recorded, rows)
 
-    def read_streams(self, aggregate_ids: Sequence[str]) -> Iterator[RecordedEvent]:
-        """Whole streams of several aggregates, one after the other."""
-        return map(_recorded, self._session.execute(READ_STREAMS, {"aggregate_ids": list(aggregate_ids)}))
+    def read_later(self, versions: Mapping[str, int]) -> Iterator[Row[Any]]:
+        """The streams of several aggregates, one after the other, each after its version; for `recorded` to decode."""
+        ids = {"aggregate_ids": list(versions.keys()), "versions": list(versions.values())}
+        return iter(self._session.execute(READ_LATER, ids))
+
+    def read_streams(self, ids: Ids) -> Iterator[Row[Any]]:
+        """Whole streams, one after the other; for `recorded` to decode."""
+        query = select(events).where(ids.among(events.c.aggregate_id))
+        return iter(self._session.execute(query.order_by(events.c.aggregate_id, events.c.version)))
 
     def exists(self, aggregate_id: str) -> bool:
         return bool(self._session.execute(EXISTS, {"aggregate_id": aggregate_id}).scalar_one())
 
     def read_all(self) -> Iterator[RecordedEvent]:
-        return map(_recorded, self._session.execute(READ_ALL, execution_options={"yield_per": 1000}))
+        return map(recorded, self._session.execute(READ_ALL, execution_options={"yield_per": 1000}))
 
 
 def transaction(session: Session) -> Transaction:
@@ -133,7 +143,8 @@ def transaction(session: Session) -> Transaction:
     return open_store
 
 
-def _recorded(row: Row[Any]) -> RecordedEvent:
+def recorded(row: Row[Any]) -> RecordedEvent:
+    """The event that a row of `events` holds. Raises UnknownEventType."""
     metadata = dict(row.metadata)
     return RecordedEvent(
         position=row.position,

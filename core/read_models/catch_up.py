@@ -1,26 +1,25 @@
 """Finding and projecting events whose task was lost or late. The events table is the outbox.
 
-A checkpoint is a (transaction id, position) per projector: everything up to it is applied. It orders by transaction
-id first because a position alone can be passed while the transaction that holds a lower one is still open.
+A checkpoint is a (transaction id, position) per projector: everything up to it is applied, or known to have failed. It
+orders by transaction id first because a position alone can be passed while the transaction that holds a lower one is
+still open.
 """
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from itertools import takewhile
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, DateTime, Row, Table, Text, func, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import BigInteger, Column, DateTime, Float, Row, Table, Text, func, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.database import XID8, metadata
-from core.read_models.projector import Projector, project
+from core.read_models.parking import project_patiently, retry_due
+from core.read_models.projector import Failure, Projector
 from core.read_models.rows import ids_behind
+from core.settings import Patience
 
-logger = logging.getLogger(__name__)
-
-BATCH = 1000
+BATCH = 1000  # events
 
 projector_checkpoints = Table(
     "projector_checkpoints",
@@ -29,11 +28,31 @@ projector_checkpoints = Table(
     Column("transaction_id", XID8, nullable=False),
     Column("position", BigInteger, nullable=False),
     Column("moved_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("checked_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    # How many events the checkpoint has passed; with a sample of it from the minute before, that gives a rate.
+    Column("events_passed", BigInteger, nullable=False, server_default="0"),
+    Column("sampled_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("events_sampled", BigInteger, nullable=False, server_default="0"),
+    Column("events_per_second", Float, nullable=False, server_default="0"),
 )
 
-READ_CHECKPOINT = text("""
-    SELECT transaction_id::text, position FROM projector_checkpoints WHERE projector = :projector
-""")
+# Makes the checkpoint at the beginning, or says that catch-up has come by; once a minute it works out the rate.
+OPEN_CHECKPOINT = text(
+    """
+    INSERT INTO projector_checkpoints AS stored (projector, transaction_id, position)
+    VALUES (:projector, '0', 0)
+    ON CONFLICT (projector) DO UPDATE
+    SET checked_at = now(),
+        sampled_at = CASE WHEN {minute_over} THEN now() ELSE stored.sampled_at END,
+        events_sampled = CASE WHEN {minute_over} THEN stored.events_passed ELSE stored.events_sampled END,
+        events_per_second = CASE
+            WHEN {minute_over}
+            THEN (stored.events_passed - stored.events_sampled) / extract(epoch FROM now() - stored.sampled_at)
+            ELSE stored.events_per_second
+        END
+    RETURNING transaction_id::text, position
+""".format(minute_over="stored.sampled_at < now() - interval '1 minute'")
+)
 
 # Transactions below the snapshot's xmin have all ended, so nothing can still appear at or before what this returns.
 READ_SETTLED = text("""
@@ -46,12 +65,13 @@ READ_SETTLED = text("""
 
 # Two catch-ups may run at once: a checkpoint never moves back.
 MOVE_CHECKPOINT = text("""
-    INSERT INTO projector_checkpoints AS stored (projector, transaction_id, position, moved_at)
-    VALUES (:projector, CAST(:transaction_id AS xid8), :position, now())
-    ON CONFLICT (projector) DO UPDATE
-    SET transaction_id = excluded.transaction_id, position = excluded.position, moved_at = excluded.moved_at
-    WHERE (stored.transaction_id, stored.position) < (excluded.transaction_id, excluded.position)
+    UPDATE projector_checkpoints
+    SET transaction_id = CAST(:transaction_id AS xid8), position = :position, moved_at = now(), checked_at = now(),
+        events_passed = events_passed + :events
+    WHERE projector = :projector AND (transaction_id, position) < (CAST(:transaction_id AS xid8), :position)
 """)
+
+TRY_TO_BE_ALONE = text("SELECT pg_try_advisory_xact_lock(hashtext('orderlog.catch_up'), hashtext(:projector))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,58 +82,45 @@ class Checkpoint:
     position: int
 
 
-BEGINNING = Checkpoint("0", 0)
-
-
 @dataclass(slots=True)
-class CatchUp:
-    """What one run did: settled events looked at, orders that were behind and now are not, orders that failed."""
+class CaughtUp:
+    """What one run did: settled events looked at, orders brought up to date, orders that failed."""
 
     events: int = 0
     projected: int = 0
-    failed: set[str] = field(default_factory=set)
+    failures: dict[str, Failure] = field(default_factory=dict)
 
 
-def catch_up(sessions: sessionmaker[Session], name: str, projector: Projector[Any]) -> CatchUp:
+def catch_up(
+    sessions: sessionmaker[Session], name: str, projector: Projector[Any], patience: Patience | None = None
+) -> CaughtUp:
     """Project what the settled events ask for, to the end of the log. Safe to run twice at once.
 
-    An order whose projector raises is logged and holds the checkpoint, so that the next run tries it again; the
-    others go on. Raises DBAPIError when the database fails."""
-    result = CatchUp()
+    An order that fails is tried again by a later run, and parked in the end; the others go on. Raises DBAPIError for
+    faults that will pass, having moved the checkpoint over what is done."""
+    patience = patience or Patience()
+    result = CaughtUp()
+    retry_due(sessions, name, projector, patience)
     with sessions.begin() as session:
-        reached = _read_checkpoint(session, name)
+        reached = Checkpoint(*session.execute(OPEN_CHECKPOINT, {"projector": name}).one())
     while batch := _read_batch(sessions, reached):
-        held = bool(result.failed)
-        _project_batch(sessions, name, projector, batch, result)
+        behind = _behind(sessions, projector, batch)
+        if behind:
+            projected = project_patiently(sessions, name, projector, behind, patience)
+            result.failures.update(projected.failures)
+            result.projected += len(behind) - len(projected.failures)
         reached = Checkpoint(batch[-1].transaction_id, batch[-1].position)
-        applied = list(takewhile(lambda event: event.aggregate_id not in result.failed, batch))
-        if applied and not held:
-            _move_checkpoint(sessions, name, Checkpoint(applied[-1].transaction_id, applied[-1].position))
+        result.events += len(batch)
+        with sessions.begin() as session:
+            session.execute(MOVE_CHECKPOINT, {"projector": name, "events": len(batch), **asdict(reached)})
     return result
 
 
-def _project_batch(
-    sessions: sessionmaker[Session], name: str, projector: Projector[Any], batch: Sequence[Row[Any]], result: CatchUp
-) -> None:
-    versions = {event.aggregate_id: event.version for event in sorted(batch, key=lambda event: int(event.version))}
-    with sessions.begin() as session:
-        behind = ids_behind(session, projector.tables[0], versions)
-    for order_id in behind:
-        try:
-            project(sessions, projector, order_id)
-        except DBAPIError:
-            raise
-        except Exception:
-            logger.exception("The %s projector failed on order %s; its next catch-up tries again.", name, order_id)
-            result.failed.add(order_id)
-        else:
-            result.projected += 1
-    result.events += len(batch)
-
-
-def _read_checkpoint(session: Session, name: str) -> Checkpoint:
-    row = session.execute(READ_CHECKPOINT, {"projector": name}).one_or_none()
-    return Checkpoint(*row) if row else BEGINNING
+@contextmanager
+def alone(sessions: sessionmaker[Session], name: str) -> Iterator[bool]:
+    """Whether nobody else is in such a block for this projector; while one is long at work, others need not help."""
+    with sessions() as session:  # the lock ends with the transaction, which ends with the block or its process
+        yield bool(session.execute(TRY_TO_BE_ALONE, {"projector": name}).scalar_one())
 
 
 def _read_batch(sessions: sessionmaker[Session], reached: Checkpoint) -> Sequence[Row[Any]]:
@@ -121,6 +128,10 @@ def _read_batch(sessions: sessionmaker[Session], reached: Checkpoint) -> Sequenc
         return session.execute(READ_SETTLED, {**asdict(reached), "batch": BATCH}).all()
 
 
-def _move_checkpoint(sessions: sessionmaker[Session], name: str, reached: Checkpoint) -> None:
+def _behind(sessions: sessionmaker[Session], projector: Projector[Any], batch: Sequence[Row[Any]]) -> list[str]:
+    """The orders of these events whose view does not show them."""
+    versions: dict[str, int] = {}
+    for event in batch:
+        versions[event.aggregate_id] = max(event.version, versions.get(event.aggregate_id, 0))
     with sessions.begin() as session:
-        session.execute(MOVE_CHECKPOINT, {"projector": name, **asdict(reached)})
+        return sorted(ids_behind(session, projector.tables[0], versions))

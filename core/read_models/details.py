@@ -1,8 +1,10 @@
 """The details of one order: its header and its items with their sum."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from decimal import Decimal
+from itertools import groupby
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from sqlalchemy import Column, Integer, Numeric, Table, Text, delete, select
@@ -10,9 +12,10 @@ from sqlalchemy.orm import Session
 
 from core.database import metadata
 from core.event_sourcing.event_store import RecordedEvent
+from core.event_sourcing.ids import IdList
 from core.orders.events import OrderItemAdded
-from core.read_models.header import OrderHeader, evolve, header_columns
-from core.read_models.rows import lock_rows, upsert_parts, upsert_rows
+from core.read_models.header import OrderHeader, evolve, header_columns, header_values
+from core.read_models.rows import Values, lock_rows, upsert_parts, upsert_rows
 
 order_details = Table(
     "order_details_read_models",
@@ -66,6 +69,9 @@ class DetailsProjector:
     def lock(self, session: Session, order_ids: Sequence[str]) -> Mapping[str, OrderDetails]:
         return {key: _without_items(row) for key, row in lock_rows(session, order_details, order_ids).items()}
 
+    def read(self, session: Session, order_ids: Sequence[str]) -> Mapping[str, OrderDetails]:
+        return read_details(session, order_ids)
+
     def evolve(self, view: OrderDetails | None, recorded: RecordedEvent) -> OrderDetails:
         header = evolve(view.header if view else None, recorded)
         if view is None:
@@ -81,25 +87,28 @@ class DetailsProjector:
 
     def replace(self, session: Session, views: Sequence[OrderDetails], locked: Collection[str]) -> None:
         written = upsert_rows(session, order_details, [_row(view) for view in views], locked=locked)
-        session.execute(delete(order_items).where(order_items.c.order_id.in_(written)))
+        session.execute(delete(order_items).where(IdList(written).among(order_items.c.order_id)))
         upsert_parts(session, order_items, _item_rows(views, written))
 
 
 def find_details(session: Session, order_id: str) -> OrderDetails | None:
+    return read_details(session, [order_id]).get(order_id)
+
+
+def read_details(session: Session, order_ids: Sequence[str]) -> dict[str, OrderDetails]:
     """Read in one statement, so that header and items are of the same version."""
     query = (
         select(order_details, *(order_items.c[name].label(f"item_{name}") for name in _ITEM_FIELDS))
         .outerjoin(order_items, order_items.c.order_id == order_details.c.order_id)
-        .where(order_details.c.order_id == order_id)
-        .order_by(order_items.c.version)
+        .where(IdList(order_ids).among(order_details.c.order_id))
+        .order_by(order_details.c.order_id, order_items.c.version)
     )
-    rows = [dict(row) for row in session.execute(query).mappings()]
-    if not rows:
-        return None
-    items = tuple(
-        OrderItem(**{name: row[f"item_{name}"] for name in _ITEM_FIELDS}) for row in rows if row["item_version"]
-    )
-    return replace(_without_items(rows[0]), items=items)
+    found = {}
+    for order_id, grouped in groupby(session.execute(query).mappings(), key=itemgetter("order_id")):
+        rows = [dict(row) for row in grouped]
+        items = tuple(_stored_item(row) for row in rows if row["item_version"] is not None)
+        found[order_id] = replace(_without_items(rows[0]), items=items)
+    return found
 
 
 _HEADER_FIELDS = tuple(field.name for field in fields(OrderHeader))
@@ -109,6 +118,10 @@ _ITEM_FIELDS = tuple(field.name for field in fields(OrderItem))
 def _without_items(row: Mapping[str, Any]) -> OrderDetails:
     header = OrderHeader(**{name: row[name] for name in _HEADER_FIELDS})
     return OrderDetails(header=header, items_total=row["items_total"])
+
+
+def _stored_item(row: Mapping[str, Any]) -> OrderItem:
+    return OrderItem(**{name: row[f"item_{name}"] for name in _ITEM_FIELDS})
 
 
 def _item(version: int, event: OrderItemAdded) -> OrderItem:
@@ -121,11 +134,12 @@ def _item(version: int, event: OrderItemAdded) -> OrderItem:
     )
 
 
-def _row(view: OrderDetails) -> dict[str, Any]:
-    return {**asdict(view.header), "items_total": view.items_total}
+_item_values = attrgetter(*_ITEM_FIELDS)
 
 
-def _item_rows(views: Sequence[OrderDetails], written: Collection[str]) -> list[dict[str, Any]]:
-    return [
-        {"order_id": view.order_id, **asdict(item)} for view in views if view.order_id in written for item in view.items
-    ]
+def _row(view: OrderDetails) -> Values:
+    return (*header_values(view.header), view.items_total)
+
+
+def _item_rows(views: Sequence[OrderDetails], written: Collection[str]) -> list[Values]:
+    return [(view.order_id, *_item_values(item)) for view in views if view.order_id in written for item in view.items]

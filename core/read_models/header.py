@@ -1,8 +1,9 @@
 """What every view of an order shows: all of it but the items. Shared by the summary and the details."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, assert_never
 
 from sqlalchemy import Column, DateTime, Integer, Numeric, Text
@@ -77,6 +78,10 @@ def evolve(header: OrderHeader | None, recorded: RecordedEvent) -> OrderHeader:
             )
         case _:
             assert_never(event)
+
+
+header_values = attrgetter(*(field.name for field in fields(OrderHeader)))
+"""A header's row, in the order of `header_columns`."""
 
 
 def header_columns() -> list[Column[Any]]:

@@ -1,13 +1,16 @@
-"""What a projector is, and how one is run for an order: from its row's version to the end of the stream."""
+"""What a projector is, and how one is run for orders: from their rows' versions to the ends of their streams."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Table
+from sqlalchemy import Row, Table
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.event_sourcing.event_store import RecordedEvent
-from core.event_sourcing.postgres_store import PostgresEventStore
+from core.event_sourcing.postgres_store import PostgresEventStore, recorded
 
 
 class View(Protocol):
@@ -29,34 +32,109 @@ class Projector(Protocol[SomeView]):
     def tables(self) -> tuple[Table, ...]: ...
 
     def lock(self, session: Session, order_ids: Sequence[str]) -> Mapping[str, SomeView]:
-        """The stored views by order id, their rows locked until the transaction ends."""
+        """What of the stored views `evolve` needs, by order id; their rows are locked until the transaction ends."""
+
+    def read(self, session: Session, order_ids: Sequence[str]) -> Mapping[str, SomeView]:
+        """The stored views, whole, by order id."""
 
     def evolve(self, view: SomeView | None, recorded: RecordedEvent) -> SomeView:
         """The view after one more event; None is before the first. Raises BrokenStream."""
 
     def save(self, session: Session, views: Sequence[SomeView]) -> None:
-        """Write views evolved from what was stored, except those that somebody has brought further meanwhile."""
+        """Write views evolved from what was locked, except those that somebody has brought further meanwhile."""
 
     def replace(self, session: Session, views: Sequence[SomeView], locked: Collection[str]) -> None:
         """Write views made from whole streams, the same; the orders in `locked` are overwritten whatever they show."""
 
 
-def project(sessions: sessionmaker[Session], projector: Projector[SomeView], order_id: str) -> int:
-    """Bring this order's view up to its stream; returns the version it now shows. Safe to repeat and run at once."""
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The event of an order that a projector cannot apply, and why."""
+
+    order_id: str
+    version: int
+    error: Exception
+
+
+@dataclass(slots=True)
+class Projected:
+    """The version that each order's view now shows; the orders stopped by an event that cannot be applied."""
+
+    versions: dict[str, int] = field(default_factory=dict)
+    failures: dict[str, Failure] = field(default_factory=dict)
+
+
+def project(sessions: sessionmaker[Session], projector: Projector[Any], order_ids: Sequence[str]) -> Projected:
+    """Bring these orders' views up to their streams. Safe to repeat, reorder and run at once.
+
+    An order stops before the first event that cannot be applied. Raises DBAPIError for faults that will pass: a
+    database that is away, a deadlock, a migration that is still to come."""
+    try:
+        with sessions.begin() as session:
+            return _project(session, projector, order_ids)
+    except Exception as error:
+        if will_pass(error):
+            raise
+        if len(order_ids) == 1:
+            [order_id] = order_ids
+            return Projected({}, {order_id: Failure(order_id, _shown(sessions, projector, order_id) + 1, error)})
+    result = Projected()
+    for order_id in order_ids:  # a row that cannot be written keeps nobody else's from being written
+        alone = project(sessions, projector, [order_id])
+        result.versions.update(alone.versions)
+        result.failures.update(alone.failures)
+    return result
+
+
+def will_pass(error: Exception) -> bool:
+    """Whether the fault is the database's and not the event's: of those, only a value that it refuses is."""
+    return isinstance(error, DBAPIError | PoolTimeout) and not isinstance(error, DataError | IntegrityError)
+
+
+def _shown(sessions: sessionmaker[Session], projector: Projector[Any], order_id: str) -> int:
     with sessions.begin() as session:
         view = projector.lock(session, [order_id]).get(order_id)
-        shown = view.version if view else 0
-        for recorded in PostgresEventStore(session).read_stream(order_id, after=shown):
-            view = projector.evolve(view, recorded)
-        if view is None or view.version == shown:
-            return shown
-        projector.save(session, [view])
-        return view.version
+    return view.version if view else 0
+
+
+def _project(session: Session, projector: Projector[Any], order_ids: Sequence[str]) -> Projected:
+    stored = projector.lock(session, order_ids)
+    shown = {order_id: stored[order_id].version if order_id in stored else 0 for order_id in order_ids}
+    later = read_rows(PostgresEventStore(session).read_later(shown))
+    views, failures = fold_rows(projector, later, stored)
+    changed = sorted(view.order_id for view in views.values() if view.version > shown[view.order_id])
+    projector.save(session, [views[order_id] for order_id in changed])
+    return Projected({order_id: view.version for order_id, view in views.items()}, failures)
+
+
+def read_rows(rows: Iterable[Row[Any]]) -> Iterator[RecordedEvent | Failure]:
+    """The events that rows of `events` hold; a Failure for one that this release cannot read."""
+    for row in rows:
+        try:
+            yield recorded(row)
+        except Exception as error:  # whatever it is, it concerns this order alone
+            yield Failure(row.aggregate_id, row.version, error)
+
+
+def fold_rows(
+    projector: Projector[SomeView], stream: Iterable[RecordedEvent | Failure], views: Mapping[str, SomeView]
+) -> tuple[dict[str, SomeView], dict[str, Failure]]:
+    """The views after these events; an order stops before the first that cannot be applied."""
+    evolved, failures = dict(views), dict[str, Failure]()
+    for each in stream:
+        if isinstance(each, Failure):
+            failures.setdefault(each.order_id, each)
+        elif each.aggregate_id not in failures:
+            try:
+                evolved[each.aggregate_id] = projector.evolve(evolved.get(each.aggregate_id), each)
+            except Exception as error:  # the same
+                failures[each.aggregate_id] = Failure(each.aggregate_id, each.version, error)
+    return evolved, failures
 
 
 def fold(projector: Projector[SomeView], stream: Iterable[RecordedEvent]) -> dict[str, SomeView]:
-    """Views made from whole streams, by order id; streams may follow one another or be mixed."""
+    """Views made from whole streams, by order id; streams may follow one another or be mixed. Raises BrokenStream."""
     views: dict[str, SomeView] = {}
-    for recorded in stream:
-        views[recorded.aggregate_id] = projector.evolve(views.get(recorded.aggregate_id), recorded)
+    for each in stream:
+        views[each.aggregate_id] = projector.evolve(views.get(each.aggregate_id), each)
     return views

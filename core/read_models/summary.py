@@ -1,7 +1,7 @@
 """The summary of orders: one row each, for lists and statistics."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 
 from core.database import metadata
 from core.event_sourcing.event_store import RecordedEvent
+from core.event_sourcing.ids import IdList
 from core.orders.order import Status
-from core.read_models.header import OrderHeader, evolve, header_columns
+from core.read_models.header import OrderHeader, evolve, header_columns, header_values
 from core.read_models.rows import lock_rows, upsert_rows
 
 order_summaries = Table(
@@ -30,6 +31,10 @@ class SummaryProjector:
     def lock(self, session: Session, order_ids: Sequence[str]) -> Mapping[str, OrderHeader]:
         return {key: OrderHeader(**row) for key, row in lock_rows(session, order_summaries, order_ids).items()}
 
+    def read(self, session: Session, order_ids: Sequence[str]) -> Mapping[str, OrderHeader]:
+        query = select(order_summaries).where(IdList(order_ids).among(order_summaries.c.order_id))
+        return {row["order_id"]: OrderHeader(**row) for row in session.execute(query).mappings()}
+
     def evolve(self, view: OrderHeader | None, recorded: RecordedEvent) -> OrderHeader:
         return evolve(view, recorded)
 
@@ -37,7 +42,7 @@ class SummaryProjector:
         self.replace(session, views, locked=())
 
     def replace(self, session: Session, views: Sequence[OrderHeader], locked: Collection[str]) -> None:
-        upsert_rows(session, order_summaries, [asdict(view) for view in views], locked=locked)
+        upsert_rows(session, order_summaries, list(map(header_values, views)), locked=locked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

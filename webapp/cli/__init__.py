@@ -1,0 +1,14 @@
+"""The `flask` commands of the service."""
+
+from flask import Flask
+
+from webapp.cli.catch_up import catch_up_command
+from webapp.cli.parked import parked_group
+from webapp.cli.rebuild import rebuild_command
+from webapp.cli.status import status_command
+from webapp.cli.verify import verify_command
+
+
+def init_app(app: Flask) -> None:
+    for command in (catch_up_command, parked_group, rebuild_command, status_command, verify_command):
+        app.cli.add_command(command)

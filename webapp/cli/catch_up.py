@@ -1,0 +1,29 @@
+"""`flask catch-up`."""
+
+import sys
+
+import click
+from flask.cli import with_appcontext
+
+from core.read_models.catch_up import catch_up
+from core.read_models.wiring import PROJECTORS
+from webapp.cli.common import database_faults, patience
+from webapp.database import sessions
+
+
+@click.command("catch-up")
+@with_appcontext
+def catch_up_command() -> None:
+    """Project the events whose task was lost or late.
+
+    Beat does the same every few seconds."""
+    failed = False
+    for name, projector in PROJECTORS.items():
+        with database_faults():
+            result = catch_up(sessions(), name, projector, patience())
+        click.echo(f"{name}: {result.events} events checked, {result.projected} orders brought up to date")
+        for failure in result.failures.values():
+            where = f"order {failure.order_id} stopped before version {failure.version}"
+            click.echo(f"{name}: {where}: {failure.error}", err=True)
+        failed = failed or bool(result.failures)
+    sys.exit(1 if failed else 0)

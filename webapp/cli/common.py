@@ -1,0 +1,46 @@
+"""What the commands share: read models by name, patience with the database, and JSON."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import click
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from core.read_models.projector import Projector
+from core.read_models.wiring import PROJECTORS
+from core.settings import Patience, Settings
+
+READ_MODEL = click.Choice(list(PROJECTORS))
+names_argument = click.argument("names", nargs=-1, type=READ_MODEL, metavar="[NAME]...")
+
+
+def chosen(names: Sequence[str]) -> Mapping[str, Projector[Any]]:
+    """The projectors of these read models; all of them without a name."""
+    return {name: PROJECTORS[name] for name in names or PROJECTORS}
+
+
+def patience() -> Patience:
+    return Settings.load().patience
+
+
+@contextmanager
+def database_faults() -> Iterator[None]:
+    """A database that fails is one clear sentence and exit status 1."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise click.ClickException(f"The database failed; run the command again. ({error.orig})") from error
+    except PoolTimeout as error:
+        raise click.ClickException(f"The database failed; run the command again. ({error})") from error
+
+
+def echo_json(value: object) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_text))
+
+
+def _text(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -1,0 +1,36 @@
+"""`flask status`."""
+
+from dataclasses import asdict
+
+import click
+from flask.cli import with_appcontext
+
+from core.read_models.status import ProjectorStatus, status
+from core.read_models.wiring import PROJECTORS
+from webapp.cli.common import database_faults, echo_json
+from webapp.database import sessions
+
+
+@click.command("status")
+@click.option("--json", "as_json", is_flag=True, help="A JSON object instead of lines.")
+@with_appcontext
+def status_command(as_json: bool) -> None:
+    """Say how far each projector is behind the log."""
+    with database_faults(), sessions().begin() as session:
+        found = status(session, PROJECTORS)
+    if as_json:
+        echo_json(asdict(found))
+        return
+    click.echo(f"last position: {found.last_position}")
+    for name, projector in found.projectors.items():
+        click.echo(f"{name}: {_line(projector)}")
+
+
+def _line(projector: ProjectorStatus) -> str:
+    seconds = projector.seconds_since_catch_up
+    caught_up = "no catch-up yet" if seconds is None else f"catch-up {seconds:.0f} s ago"
+    return (
+        f"checkpoint {projector.checkpoint}, {projector.events_behind} events behind"
+        f" ({projector.seconds_behind:.1f} s), {projector.parked_orders} orders parked,"
+        f" {projector.retrying_orders} being tried again, {projector.events_per_second:.1f} events/s, {caught_up}"
+    )

@@ -1,0 +1,94 @@
+"""`flask verify`, and the comparison that it shares with `flask rebuild --dry-run`."""
+
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+from flask.cli import with_appcontext
+
+from core.event_sourcing.ids import IdList, Ids
+from core.read_models.projector import Failure, Projector
+from core.read_models.rebuild import rebuild_orders
+from core.read_models.verify import Difference, Verified, sample, steps, verify
+from webapp.cli.common import chosen, database_faults, names_argument, patience
+from webapp.database import sessions
+
+MOST_SHOWN = 20
+
+
+@dataclass(slots=True)
+class Totals:
+    """Of several comparisons; holds the first differences only."""
+
+    started: float = field(default_factory=time.monotonic)
+    rows: int = 0
+    behind: int = 0
+    differing: int = 0
+    differences: int = 0
+    first: list[Difference] = field(default_factory=list)
+    broken: list[Failure] = field(default_factory=list)
+
+    def add(self, verified: Verified) -> None:
+        self.rows += verified.rows
+        self.behind += verified.behind
+        self.differing += sum(len(orders) for orders in verified.drifted.values())
+        self.differences += len(verified.differences)
+        self.first += verified.differences[: MOST_SHOWN - len(self.first)]
+        self.broken += verified.broken
+
+    def echo(self) -> None:
+        for difference in self.first:
+            where = f"{difference.projector}: {difference.order_id} {difference.field}"
+            click.echo(f"{where}: stored {difference.stored}, events say {difference.expected}")
+        if self.differences > len(self.first):
+            click.echo(f"… and {self.differences - len(self.first)} more differences")
+        for failure in self.broken:
+            click.echo(f"log: {failure.order_id} version {failure.version}: {failure.error}")
+        rate = self.rows / max(time.monotonic() - self.started, 0.001)
+        click.echo(
+            f"{self.rows} rows checked, {self.differing} differ in {self.differences} places,"
+            f" {self.behind} not brought up to date yet, {rate:,.0f} rows/s"
+        )
+
+
+def compare(projectors: Mapping[str, Projector[Any]], parts: Iterable[Ids]) -> Totals:
+    totals = Totals()
+    for ids in parts:
+        totals.add(verify(sessions(), projectors, ids))
+    return totals
+
+
+@click.command("verify")
+@names_argument
+@click.option("--sample", "number", type=click.IntRange(min=1), help="Only so many orders, picked at random.")
+@click.option("--repair", is_flag=True, help="Project the orders that differ again.")
+@with_appcontext
+def verify_command(names: tuple[str, ...], number: int | None, repair: bool) -> None:
+    """Compare read models with the events, field by field, while everything runs.
+
+    Without a name, all of them. The log itself is checked too: versions without gaps, every event readable. Exit
+    status 1 if anything differs, or still does after --repair."""
+    projectors = chosen(names)
+    with database_faults():
+        parts = [sample(sessions(), number)] if number else steps(sessions())
+        totals = _repair(projectors, parts) if repair else compare(projectors, parts)
+    totals.echo()
+    sys.exit(1 if totals.differences or totals.broken else 0)
+
+
+def _repair(projectors: Mapping[str, Projector[Any]], parts: Iterable[Ids]) -> Totals:
+    """What still differs after making the rows of exactly those orders again that differ."""
+    totals, repaired = Totals(), 0
+    for ids in parts:
+        found = verify(sessions(), projectors, ids)
+        drifted = {name: IdList(sorted(orders)) for name, orders in found.drifted.items()}
+        for name, orders in drifted.items():
+            with sessions().begin() as session:
+                rebuild_orders(session, orders, {name: projectors[name]}, patience())
+            repaired += len(orders.ids)
+        totals.add(verify(sessions(), projectors, ids) if drifted else found)
+    click.echo(f"{repaired} rows repaired")
+    return totals
