@@ -22,7 +22,7 @@ LIFE = [PLACED, LAPTOP_ADDED, MICE_ADDED, CONFIRMED, SHIPPED]
 
 def project_all(sessions: sessionmaker[Session], order_id: str = ORDER_ID) -> None:
     for projector in PROJECTORS.values():
-        project(sessions, projector, order_id)
+        project(sessions, projector, [order_id])
 
 
 def summary(sessions: sessionmaker[Session]) -> OrderHeader | None:
@@ -117,7 +117,7 @@ def test_row_and_version_are_written_in_one_transaction(sessions: sessionmaker[S
 
     event.listen(engine, "before_cursor_execute", crash)
     with pytest.raises(KeyboardInterrupt):
-        project(sessions, PROJECTORS["details"], ORDER_ID)
+        project(sessions, PROJECTORS["details"], [ORDER_ID])
     event.remove(engine, "before_cursor_execute", crash)
 
     with sessions.begin() as session:
