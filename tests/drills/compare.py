@@ -1,0 +1,125 @@
+"""The journal against the store, and the stored read models against a replay of the log."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from tests.drills.journal import Acknowledgement, Journal
+from tests.drills.replay import LoggedEvent, Replayed, replay
+
+LOG = "SELECT aggregate_id, version, event_type, event_data FROM events ORDER BY aggregate_id, version"
+SUMMARIES = "SELECT * FROM order_summary_read_models"
+DETAILS = "SELECT * FROM order_details_read_models"
+ITEMS = "SELECT * FROM order_item_read_models"
+
+BEHIND = """
+    SELECT count(*)
+    FROM (SELECT aggregate_id AS order_id, max(version) AS version FROM events GROUP BY aggregate_id) AS stored
+    LEFT JOIN order_summary_read_models AS summary USING (order_id)
+    LEFT JOIN order_details_read_models AS details USING (order_id)
+    WHERE summary.version IS DISTINCT FROM stored.version OR details.version IS DISTINCT FROM stored.version
+"""
+
+
+@dataclass(slots=True)
+class Findings:
+    """Each finding is a line that names the order; the drill passes when there is none.
+
+    `lost`: acknowledged, but not stored once as the version that was acknowledged. `unasked`: stored without such a
+    command, or twice. `gaps`: versions that are missing. `duplicated`: an item, or a sum of them, that shows more
+    than the events say. `differences`: any other field or row of a read model that is not as replayed."""
+
+    stored: int = 0
+    lost: list[str] = field(default_factory=list)
+    unasked: list[str] = field(default_factory=list)
+    gaps: list[str] = field(default_factory=list)
+    duplicated: list[str] = field(default_factory=list)
+    differences: list[str] = field(default_factory=list)
+
+
+def orders_behind(connection: psycopg.Connection[Any]) -> int:
+    """The orders that one of the read models does not show as of their last event."""
+    row = connection.execute(BEHIND).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def compare(database_url: str, journal: Journal) -> Findings:
+    with psycopg.connect(database_url, row_factory=dict_row, options="-c TimeZone=UTC") as connection:
+        log = [LoggedEvent(*row.values()) for row in connection.execute(LOG)]
+        findings = Findings(stored=len(log))
+        _compare_journal(log, journal, findings)
+        expected = replay(log)
+        _compare_headers("summary", _by_order(connection, SUMMARIES), expected, findings)
+        details, items = _by_order(connection, DETAILS), _items_by_order(connection)
+        for order_id in details.keys() | items.keys():
+            sum_shown = details.get(order_id, {}).pop("items_total", None)
+            _compare_items(order_id, sum_shown, items.get(order_id, {}), expected.get(order_id), findings)
+        _compare_headers("details", details, expected, findings)
+    return findings
+
+
+def _compare_journal(log: list[LoggedEvent], journal: Journal, findings: Findings) -> None:
+    stored: dict[str, list[Acknowledgement]] = defaultdict(list)
+    for event in log:
+        stored[event.tag].append(Acknowledgement(event.order_id, event.version))
+    for tag, acknowledged in journal.acknowledged.items():
+        if acknowledged not in stored[tag]:
+            findings.lost.append(f"{tag}: {acknowledged} is not stored")
+    for tag, places in stored.items():
+        if len(places) > 1 or (places and tag not in journal.acknowledged and tag not in journal.unknown):
+            findings.unasked.append(f"{tag}: stored as {places}")
+    last = {event.order_id: event.version for event in log}
+    for order_id, events in Counter(event.order_id for event in log).items():
+        if last[order_id] != events:
+            findings.gaps.append(f"{order_id}: {events} events up to version {last[order_id]}")
+
+
+def _by_order(connection: psycopg.Connection[dict[str, Any]], query: str) -> dict[str, dict[str, Any]]:
+    return {row["order_id"]: row for row in connection.execute(query)}
+
+
+def _items_by_order(connection: psycopg.Connection[dict[str, Any]]) -> dict[str, dict[int, dict[str, Any]]]:
+    items: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
+    for row in connection.execute(ITEMS):
+        items[row.pop("order_id")][row.pop("version")] = row
+    return items
+
+
+def _compare_headers(
+    name: str, shown: Mapping[str, dict[str, Any]], expected: Mapping[str, Replayed], findings: Findings
+) -> None:
+    for order_id in shown.keys() | expected.keys():
+        header = expected[order_id].header if order_id in expected else {}
+        for what in _fields(shown.get(order_id, {}), header):
+            findings.differences.append(f"{name} of {order_id}: {what}")
+
+
+def _fields(shown: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[str]:
+    if not shown or not expected:
+        yield "there is a row" if shown else "there is no row"
+        return
+    for name in shown.keys() | expected.keys():
+        if shown.get(name) != expected.get(name):
+            yield f"{name} is {shown.get(name)!r}, not {expected.get(name)!r}"
+
+
+def _compare_items(
+    order_id: str, sum_shown: Any, shown: Mapping[int, dict[str, Any]], order: Replayed | None, findings: Findings
+) -> None:
+    expected = order.items if order else {}
+    total = order.items_total if order else None
+    surplus = Counter(item["product_name"] for item in shown.values())
+    surplus.subtract(item["product_name"] for item in expected.values())
+    findings.duplicated += [f"details of {order_id}: {name} {n} times more" for name, n in surplus.items() if n > 0]
+    if sum_shown is not None and total is not None and sum_shown > total:
+        findings.duplicated.append(f"details of {order_id}: items_total is {sum_shown}, not {total}")
+    elif sum_shown != total:
+        findings.differences.append(f"details of {order_id}: items_total is {sum_shown}, not {total}")
+    for version, item in expected.items():
+        for what in _fields(shown.get(version, {}), item):
+            findings.differences.append(f"details of {order_id}: item {version}: {what}")

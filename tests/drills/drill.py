@@ -1,0 +1,84 @@
+"""One drill from the first command to its report: load, faults, the wait for the read models, the comparison."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import psycopg
+
+from tests.drills.compare import compare, orders_behind
+from tests.drills.journal import Journal
+from tests.drills.load import Load
+from tests.drills.report import Report
+from tests.drills.stack import Stack
+from tests.e2e.stack import wait_until
+
+FULL = os.environ.get("DRILL") == "full"
+SEED = int(os.environ.get("DRILL_SEED", "20260131"))
+PATIENCE = 30.0  # how long the read models are waited for; what takes more than 5 s fails all the same
+LONGEST_LOAD = 900
+
+Fault = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """How much a drill does: shortened within the tests, in full by `make drill`."""
+
+    short: int
+    full: int
+
+    def __int__(self) -> int:
+        return self.full if FULL else self.short
+
+
+def run(
+    name: str,
+    stack: Stack,
+    *,
+    events: int,
+    faults: Sequence[Fault] = (),
+    counted: Counter[str] | None = None,
+    patience: float = PATIENCE,
+    journal: Journal | None = None,
+) -> Report:
+    """Spread the faults evenly over the load, so that the last one ends as the load does; print the report."""
+    journal = journal or Journal()
+    began = time.monotonic()
+    with Load(stack.ports, journal, SEED):
+        for number, fault in enumerate(faults, start=1):
+            wait_for_events(journal, events * number // len(faults))
+            fault()
+        wait_for_events(journal, events)
+    stopped = time.monotonic()
+    seconds = seconds_to_catch_up(stack.database_url, patience)
+    report = Report(
+        name=name,
+        seed=SEED,
+        faults=counted if counted is not None else Counter(),
+        acknowledged=len(journal.acknowledged),
+        unknown=len(journal.unknown),
+        findings=compare(stack.database_url, journal),
+        load_seconds=stopped - began,
+        seconds=seconds,
+        logs=stack.logs,
+    )
+    print(report, flush=True)
+    return report
+
+
+def wait_for_events(journal: Journal, number: int) -> None:
+    wait_until(lambda: len(journal.acknowledged) >= number, LONGEST_LOAD)
+
+
+def seconds_to_catch_up(database_url: str, patience: float) -> float | None:
+    """From now, when the last fault has ended and the last client has its answer, until no order is behind."""
+    began = time.monotonic()
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        while orders_behind(connection):
+            if time.monotonic() - began > patience:
+                return None
+            time.sleep(0.05)
+    return time.monotonic() - began

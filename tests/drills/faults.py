@@ -1,0 +1,86 @@
+"""Breaking a stack's processes. Every fault is counted by name, and ends before its function returns."""
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+
+import psutil
+
+from tests.drills.servers import Servers
+from tests.drills.stack import Stack
+from tests.e2e.stack import command_line, wait_until
+
+APPEAR_SECONDS = 30
+
+
+class Faults:
+    def __init__(self, stack: Stack, servers: Servers, seed: int) -> None:
+        self.count: Counter[str] = Counter()
+        self._stack = stack
+        self._servers = servers
+        self._random = random.Random(f"{seed} faults")
+
+    def kill_pool_child(self) -> None:
+        self._kill("kill -9 of a pool child", lambda: _children(self._stack.tops("worker")))
+
+    def kill_worker(self) -> None:
+        """The main process; its pool finds out by itself or goes with the supervisor's clearing up."""
+        self._kill("kill -9 of a worker's main process", lambda: _running(self._stack.tops("worker")))
+
+    def kill_web_process(self) -> None:
+        self._kill("kill -9 of a web process", lambda: _children(self._stack.tops("web")))
+
+    def kill_web(self) -> None:
+        self._kill("kill -9 of a web's main process", lambda: _running(self._stack.tops("web")))
+
+    def crash_valkey(self) -> None:
+        self._servers.crash_valkey(away=self._random.uniform(0, 0.5))
+        self.count["kill -9 and restart of the Redis server"] += 1
+
+    def flush_waiting_hints(self) -> None:
+        """FLUSHALL at a moment when hints wait: the workers stand still until some do."""
+        workers = _running(self._stack.tops("worker"))
+        for process in workers:
+            process.suspend()
+        with suppress(AssertionError):
+            wait_until(lambda: self._servers.hints_waiting() >= 10, 5)
+        self._servers.flush()
+        for process in workers:
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
+        self.count["FLUSHALL"] += 1
+
+    def crash_postgres(self) -> None:
+        self._servers.crash_postgres()
+        self.count["kill -9 of all of PostgreSQL"] += 1
+
+    def pause_postgres(self) -> None:
+        self._servers.pause_postgres(5)
+        self.count["SIGSTOP of PostgreSQL for 5 s"] += 1
+
+    def _kill(self, name: str, victims: Callable[[], list[psutil.Process]]) -> None:
+        deadline = time.monotonic() + APPEAR_SECONDS
+        while time.monotonic() < deadline:
+            if found := victims():
+                with suppress(psutil.NoSuchProcess):
+                    self._random.choice(found).kill()
+                    self.count[name] += 1
+                    return
+            time.sleep(0.05)
+        raise AssertionError(f"no process to {name} appeared in {APPEAR_SECONDS} s")
+
+
+def _running(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Without those that are just starting, before they have become what they will be, and the dead."""
+    return [process for process in processes if any(word in command_line(process) for word in ("celery", "granian"))]
+
+
+def _children(tops: list[psutil.Process]) -> list[psutil.Process]:
+    """Their working processes; Python's resource tracker is none."""
+    found = []
+    for top in tops:
+        with suppress(psutil.NoSuchProcess):
+            found += [child for child in top.children() if "resource_tracker" not in command_line(child)]
+    return [child for child in found if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]

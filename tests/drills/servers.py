@@ -1,0 +1,95 @@
+"""The PostgreSQL and the Valkey that drills break: real ones, with a fresh database for each drill."""
+
+import itertools
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+import psutil
+import psycopg
+from psycopg import sql
+from redis import Redis
+from sqlalchemy.engine import make_url
+
+from local.__main__ import _migrate
+from local.servers import CannotStart, PostgresServer, ValkeyServer
+
+TEMPLATE = "orderlog"  # the server's own database, migrated
+
+
+class Servers:
+    def __init__(self, folder: Path) -> None:
+        self.postgres = PostgresServer(folder)
+        self.valkey = ValkeyServer(folder)
+        self._numbers = itertools.count(1)
+
+    def __enter__(self) -> Self:
+        self.postgres.start()
+        self.valkey.start()
+        _migrate({"DATABASE_URL": self.postgres.url, "REDIS_URL": self.valkey.url})
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.valkey.stop()
+        self.postgres.stop()
+
+    def fresh_database(self) -> str:
+        """The URL of a migrated, empty database; the broker is empty then too."""
+        self.flush()
+        name = f"drill_{next(self._numbers)}"
+        with psycopg.connect(self.postgres.url, autocommit=True, dbname="postgres") as connection:
+            names = sql.Identifier(name), sql.Identifier(TEMPLATE)
+            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*names))
+        return make_url(self.postgres.url).set(database=name).render_as_string(hide_password=False)
+
+    def flush(self) -> None:
+        with Redis.from_url(self.valkey.url) as client:
+            client.flushall()
+
+    def hints_waiting(self) -> int:
+        with Redis.from_url(self.valkey.url) as client:
+            return int(client.llen("orderlog"))
+
+    def crash_postgres(self) -> None:
+        """SIGKILL to the postmaster and to every backend; started again, it recovers from its log."""
+        processes = self._postgres_processes()
+        self.postgres.kill()
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(processes, timeout=10)
+        _start_again(self.postgres)
+
+    def pause_postgres(self, seconds: float) -> None:
+        """SIGSTOP to all of it, and SIGCONT in the end."""
+        processes = self._postgres_processes()
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.suspend()
+        time.sleep(seconds)
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
+
+    def _postgres_processes(self) -> list[psutil.Process]:
+        postmaster = psutil.Process(self.postgres.pid)
+        return [postmaster, *postmaster.children(recursive=True)]
+
+    def crash_valkey(self, away: float) -> None:
+        self.valkey.kill()
+        time.sleep(away)
+        _start_again(self.valkey)
+
+
+def _start_again(server: PostgresServer | ValkeyServer) -> None:
+    """At once, whatever of it is still going down. Raises CannotStart."""
+    for attempt in range(5):
+        try:
+            server.start()
+        except CannotStart:
+            if attempt == 4:
+                raise
+            time.sleep(0.2)
+        else:
+            return

@@ -1,0 +1,151 @@
+"""The web, worker and beat processes of one drill, by the Procfile's own commands; what dies is started again."""
+
+import queue
+import shutil
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+
+from local.__main__ import procfile
+from local.program import Program
+from local.servers import free_port
+from local.supervisor import Supervisor
+from tests.e2e.stack import ROOT, wait_until
+
+START_SECONDS = 60
+PYTHON_FOLDER = Path(sys.executable).parent
+
+
+class Keeper(threading.Thread):
+    """Runs a supervisor in a thread of its own: a program's life is bound to the thread that started it."""
+
+    def __init__(self) -> None:
+        super().__init__(name="keeper", daemon=True)
+        self.deaths: list[str] = []
+        self.supervisor = Supervisor(lambda _, line: self.deaths.append(line))
+        self._jobs: queue.Queue[tuple[Any, Sequence[Any], Future[None]] | None] = queue.Queue()
+
+    def run(self) -> None:
+        while True:
+            try:
+                job = self._jobs.get(timeout=0.05)
+            except queue.Empty:
+                self.supervisor.tend()
+                continue
+            if job is None:
+                return
+            work, arguments, done = job
+            done.set_result(work(*arguments))
+
+    def do(self, work: Any, *arguments: Any) -> None:
+        done: Future[None] = Future()
+        self._jobs.put((work, arguments, done))
+        done.result(30)
+
+    def finish(self) -> None:
+        self._jobs.put(None)
+        self.join()
+
+
+class Stack:
+    """`web_app` and `worker_app` name the service's own, or what a drill puts in their places; `environment` is by
+    process, such as "web-0"."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        database_url: str,
+        redis_url: str,
+        webs: int = 1,
+        workers: int = 2,
+        beats: int = 1,
+        web_app: str = "webapp:create_app",
+        worker_app: str = "worker.app",
+        environment: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
+        self.logs = folder
+        self.database_url = database_url
+        self._common = _environment(database_url, redis_url)
+        self._environment = environment or {}
+        self.ports = [free_port(0) for _ in range(webs)]
+        commands = procfile(ROOT / "Procfile")
+        self._commands = {
+            "web": commands["web"].replace("webapp:create_app", web_app),
+            "worker": commands["worker"].replace("worker.app", worker_app),
+            "beat": commands["beat"].replace("worker.app", worker_app),
+        }
+        self._numbers = {"web": webs, "worker": workers, "beat": beats}
+        self._keeper = Keeper()
+
+    def __enter__(self) -> Self:
+        self.logs.mkdir(parents=True, exist_ok=True)
+        self._keeper.start()
+        for kind, number in self._numbers.items():
+            for each in range(number):
+                self.start(f"{kind}-{each}")
+        wait_until(lambda: all(map(_ready, self.ports)), START_SECONDS)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._keeper.do(self._keeper.supervisor.stop, lambda _: True, 0.5)
+        self._keeper.finish()
+
+    def start(self, name: str) -> None:
+        kind, number = name.split("-")
+        own = {"PORT": str(self.ports[int(number)])} if kind == "web" else {}
+        command = self._commands[kind] + (f" --hostname {name}@%h" if kind == "worker" else "")
+        program = Program(
+            name=name,
+            command=["sh", "-c", command],
+            cwd=ROOT,
+            env={**self._common, **own, **self._environment.get(name, {})},
+            log=self.logs / f"{name}.log",
+        )
+        self._keeper.do(self._keeper.supervisor.start, program)
+
+    def stop(self, name: str) -> None:
+        """For good: it is not started again."""
+        self._keeper.do(self._keeper.supervisor.stop, lambda each: each == name, 5)
+
+    def tops(self, kind: str) -> list[psutil.Process]:
+        """The living top processes of web, worker or beat."""
+        found = []
+        for child in list(self._keeper.supervisor._children):
+            if child.program.name.startswith(kind) and child.process.returncode is None:
+                try:
+                    found.append(psutil.Process(child.process.pid))
+                except psutil.NoSuchProcess:
+                    continue
+        return found
+
+    @property
+    def deaths(self) -> list[str]:
+        """What the supervisor has said of top processes that died."""
+        return self._keeper.deaths
+
+
+def _environment(database_url: str, redis_url: str) -> dict[str, str]:
+    return {
+        "PATH": f"{PYTHON_FOLDER}:/usr/bin:/bin:{Path(shutil.which('sh') or '/bin/sh').parent}",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+    }
+
+
+def _ready(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        time.sleep(0.05)
+        return False
