@@ -16,7 +16,9 @@ class WrongSetting(Exception):
     """A setting that cannot be used; the message says what would do."""
 
 
-SECONDS = r"\d{1,5}(\.\d{1,3})?"
+# What a number must look like, and how to say so.
+ATTEMPTS = r"[1-9]\d{0,3}", "a whole number from 1 to 9999"
+SECONDS = r"\d{1,5}(\.\d{1,3})?", "a number of seconds below 100000, such as 1 or 0.5"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +44,9 @@ class Settings:
             database_url=_url("DATABASE_URL", environment, local.get("database_url")),
             redis_url=_url("REDIS_URL", environment, local.get("redis_url")),
             patience=Patience(
-                attempts=int(_number("PROJECTION_ATTEMPTS", environment, "5", r"[1-9]\d{0,3}")),
-                first_pause=float(_number("PROJECTION_FIRST_PAUSE", environment, "1", SECONDS)),
-                longest_pause=float(_number("PROJECTION_LONGEST_PAUSE", environment, "60", SECONDS)),
+                attempts=int(_number("PROJECTION_ATTEMPTS", environment, "5", *ATTEMPTS)),
+                first_pause=float(_number("PROJECTION_FIRST_PAUSE", environment, "1", *SECONDS)),
+                longest_pause=float(_number("PROJECTION_LONGEST_PAUSE", environment, "60", *SECONDS)),
             ),
         )
 
@@ -56,10 +58,10 @@ def _url(name: str, environment: Mapping[str, str], local: str | None) -> str:
     return url
 
 
-def _number(name: str, environment: Mapping[str, str], default: str, pattern: str) -> str:
+def _number(name: str, environment: Mapping[str, str], default: str, pattern: str, meaning: str) -> str:
     value = environment.get(name) or default
     if not re.fullmatch(pattern, value, re.ASCII):
-        raise WrongSetting(f"{name} is {value!r}; it must be a number such as {default}.")
+        raise WrongSetting(f"{name} is {value!r}; it must be {meaning}.")
     return value
 
 

@@ -11,11 +11,14 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from core.read_models.status import seconds_since_catch_up
+from core.read_models.wiring import PROJECTORS
 from webapp.database import db, migrate
 
 bp = Blueprint("health", __name__)
 
 REDIS_TIMEOUT = 0.5  # seconds
+CATCH_UP_OVERDUE = 15  # seconds; it should come by every two
 
 
 @bp.get("/livez")
@@ -25,11 +28,12 @@ def livez() -> ResponseReturnValue:
 
 @bp.get("/readyz")
 def readyz() -> ResponseReturnValue:
-    """503 while PostgreSQL is away or not migrated; without Redis the service works, only slower to show news."""
+    """503 while PostgreSQL is away or not migrated; without Redis or catch-up it works, but news may be late."""
     checks = {"postgresql": _postgresql(), "redis": _redis()}
     if checks["postgresql"] != "ok":
         return {"status": "unready", "checks": checks}, 503, {"Retry-After": "2"}
-    return {"status": "ready" if checks["redis"] == "ok" else "degraded", "checks": checks}
+    checks["catch_up"] = _catch_up()
+    return {"status": "ready" if set(checks.values()) == {"ok"} else "degraded", "checks": checks}
 
 
 def _postgresql() -> str:
@@ -42,6 +46,18 @@ def _postgresql() -> str:
     wanted = ScriptDirectory(migrate.directory).get_current_head()
     if version != wanted:
         return f"the database is at migration {version}, not {wanted}; run `flask db upgrade`"
+    return "ok"
+
+
+def _catch_up() -> str:
+    try:
+        seconds = seconds_since_catch_up(db.session(), PROJECTORS)
+    except (DBAPIError, PoolTimeout):
+        return "PostgreSQL does not answer"
+    if seconds is None:
+        return "catch-up has never come by; see that beat and a worker run"
+    if seconds > CATCH_UP_OVERDUE:
+        return f"catch-up last came by {seconds:.0f} s ago; see that beat and a worker run"
     return "ok"
 
 

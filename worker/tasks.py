@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from core.database import session_factory
 from core.read_models.catch_up import alone
 from core.read_models.catch_up import catch_up as run_catch_up
+from core.read_models.faults import describe
 from core.read_models.parking import project_patiently
 from core.read_models.projector import will_pass
 from core.read_models.rebuild import rebuild_next_range
@@ -39,16 +40,21 @@ def project_event(order_id: str, version: int) -> None:
         except Exception as error:
             if not will_pass(error):
                 raise
-            logger.warning("Order %s not projected into %s (%s); catch-up will.", order_id, name, error)
+            logger.warning("Order %s not projected into %s (%s); catch-up will.", order_id, name, describe(error))
 
 
 @app.task
 def catch_up() -> None:
     """Project what hints have missed, for every read model; Beat sends this."""
     for name, projector in PROJECTORS.items():
-        with alone(sessions(), name) as nobody_else:
-            if nobody_else:
-                run_catch_up(sessions(), name, projector, patience())
+        try:
+            with alone(sessions(), name) as nobody_else:
+                if nobody_else:
+                    run_catch_up(sessions(), name, projector, patience())
+        except Exception as error:
+            if not will_pass(error):
+                raise
+            logger.warning("Catch-up of %s broke off (%s); the next one goes on.", name, describe(error))
 
 
 @app.task

@@ -94,10 +94,10 @@ class CaughtUp:
 def catch_up(
     sessions: sessionmaker[Session], name: str, projector: Projector[Any], patience: Patience | None = None
 ) -> CaughtUp:
-    """Project what the settled events ask for, to the end of the log. Safe to run twice at once.
+    """Project what the settled events ask for, to the end of the log as it is now. Safe to run twice at once.
 
-    An order that fails is tried again by a later run, and parked in the end; the others go on. Raises DBAPIError for
-    faults that will pass, having moved the checkpoint over what is done."""
+    An order that fails is tried again by a later run, and parked in the end; the others go on. Raises as `project`
+    does, having moved the checkpoint over what is done."""
     patience = patience or Patience()
     result = CaughtUp()
     retry_due(sessions, name, projector, patience)
@@ -113,6 +113,8 @@ def catch_up(
         result.events += len(batch)
         with sessions.begin() as session:
             session.execute(MOVE_CHECKPOINT, {"projector": name, "events": len(batch), **asdict(reached)})
+        if len(batch) < BATCH:  # what has come meanwhile is left to the next run, or this one might never end
+            break
     return result
 
 

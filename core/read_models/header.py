@@ -46,7 +46,7 @@ def evolve(header: OrderHeader | None, recorded: RecordedEvent) -> OrderHeader:
         if version != 1 or not isinstance(event, OrderPlaced):
             raise BrokenStream(recorded.aggregate_id, 0, version)
         return OrderHeader(
-            order_id=event.order_id,
+            order_id=recorded.aggregate_id,
             customer_name=event.customer_name,
             status=Status.PENDING.value,
             total_amount=event.total_amount,

@@ -2,15 +2,20 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Protocol, TypeVar
 
+import psycopg
+from psycopg.errors import DatatypeMismatch
 from sqlalchemy import Row, Table
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.postgres_store import PostgresEventStore, recorded
+
+MANY = 1000  # events
 
 
 class View(Protocol):
@@ -67,28 +72,49 @@ class Projected:
 def project(sessions: sessionmaker[Session], projector: Projector[Any], order_ids: Sequence[str]) -> Projected:
     """Bring these orders' views up to their streams. Safe to repeat, reorder and run at once.
 
-    An order stops before the first event that cannot be applied. Raises DBAPIError for faults that will pass: a
-    database that is away, a deadlock, a migration that is still to come."""
+    An order stops before the first event that cannot be applied. Raises for faults that will pass: a database that is
+    away, a deadlock, a migration that is still to come."""
     try:
         with sessions.begin() as session:
             return _project(session, projector, order_ids)
     except Exception as error:
         if will_pass(error):
             raise
-        if len(order_ids) == 1:
-            [order_id] = order_ids
-            return Projected({}, {order_id: Failure(order_id, _shown(sessions, projector, order_id) + 1, error)})
     result = Projected()
     for order_id in order_ids:  # a row that cannot be written keeps nobody else's from being written
-        alone = project(sessions, projector, [order_id])
+        alone = _project_alone(sessions, projector, order_id)
         result.versions.update(alone.versions)
         result.failures.update(alone.failures)
     return result
 
 
 def will_pass(error: Exception) -> bool:
-    """Whether the fault is the database's and not the event's: of those, only a value that it refuses is."""
-    return isinstance(error, DBAPIError | PoolTimeout) and not isinstance(error, DataError | IntegrityError)
+    """Whether the fault is the database's and not the event's; the event's are values that its row cannot hold."""
+    cause = error.orig if isinstance(error, DBAPIError) else error  # COPY raises the driver's own
+    if not isinstance(cause, psycopg.Error):
+        return isinstance(cause, PoolTimeout)
+    cannot_be_sent = isinstance(cause, psycopg.ProgrammingError) and cause.sqlstate is None
+    return not cannot_be_sent and not isinstance(cause, psycopg.DataError | psycopg.IntegrityError | DatatypeMismatch)
+
+
+def _project_alone(sessions: sessionmaker[Session], projector: Projector[Any], order_id: str) -> Projected:
+    """Many events at a time, and after a failure one, two, four …, so that it stops right before the one to blame."""
+    most, before = MANY, -1
+    while True:
+        try:
+            with sessions.begin() as session:
+                projected = _project(session, projector, [order_id], most)
+        except Exception as error:
+            if will_pass(error):
+                raise
+            if most == 1:
+                return Projected({}, {order_id: Failure(order_id, _shown(sessions, projector, order_id) + 1, error)})
+            most = 1
+            continue
+        reached = projected.versions.get(order_id, 0)
+        if projected.failures or reached == before:
+            return projected
+        most, before = most * 2, reached
 
 
 def _shown(sessions: sessionmaker[Session], projector: Projector[Any], order_id: str) -> int:
@@ -97,12 +123,15 @@ def _shown(sessions: sessionmaker[Session], projector: Projector[Any], order_id:
     return view.version if view else 0
 
 
-def _project(session: Session, projector: Projector[Any], order_ids: Sequence[str]) -> Projected:
+def _project(
+    session: Session, projector: Projector[Any], order_ids: Sequence[str], most: int | None = None
+) -> Projected:
+    """`most` events at the most."""
     stored = projector.lock(session, order_ids)
     shown = {order_id: stored[order_id].version if order_id in stored else 0 for order_id in order_ids}
-    later = read_rows(PostgresEventStore(session).read_later(shown))
+    later = read_rows(islice(PostgresEventStore(session).read_later(shown), most))
     views, failures = fold_rows(projector, later, stored)
-    changed = sorted(view.order_id for view in views.values() if view.version > shown[view.order_id])
+    changed = sorted(order_id for order_id, view in views.items() if view.version > shown[order_id])
     projector.save(session, [views[order_id] for order_id in changed])
     return Projected({order_id: view.version for order_id, view in views.items()}, failures)
 

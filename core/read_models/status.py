@@ -1,6 +1,6 @@
 """How far each projector is: the one source of these numbers for commands, screens and metrics."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,11 @@ CHECKPOINT = text("""
     SELECT transaction_id::text, position, extract(epoch FROM now() - checked_at)::float AS seconds_since_catch_up,
            CASE WHEN now() - sampled_at > interval '2 minutes' THEN 0 ELSE events_per_second END AS events_per_second
     FROM projector_checkpoints WHERE projector = :projector
+""")
+
+CHECKED = text("""
+    SELECT projector, extract(epoch FROM now() - checked_at)::float FROM projector_checkpoints
+    WHERE projector = ANY(:projectors)
 """)
 
 FAILING = text("""
@@ -63,11 +68,11 @@ def status(session: Session, projectors: Mapping[str, Projector[Any]]) -> Status
     )
 
 
-def seconds_since_catch_up(session: Session) -> float | None:
-    """Since the projector that catch-up has visited longest ago; None if there has been none yet."""
-    query = "SELECT extract(epoch FROM now() - min(checked_at))::float FROM projector_checkpoints"
-    seconds: float | None = session.execute(text(query)).scalar_one()
-    return seconds
+def seconds_since_catch_up(session: Session, names: Collection[str]) -> float | None:
+    """Since the one of these projectors that catch-up has visited longest ago; None if it has never visited one."""
+    rows = session.execute(CHECKED, {"projectors": list(names)})
+    found = {name: float(seconds) for name, seconds in rows}
+    return max(found.values()) if found.keys() == set(names) else None
 
 
 def _projector_status(session: Session, name: str, projector: Projector[Any]) -> ProjectorStatus:

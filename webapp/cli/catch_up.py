@@ -6,6 +6,7 @@ import click
 from flask.cli import with_appcontext
 
 from core.read_models.catch_up import catch_up
+from core.read_models.faults import describe
 from core.read_models.wiring import PROJECTORS
 from webapp.cli.common import database_faults, patience
 from webapp.database import sessions
@@ -24,6 +25,6 @@ def catch_up_command() -> None:
         click.echo(f"{name}: {result.events} events checked, {result.projected} orders brought up to date")
         for failure in result.failures.values():
             where = f"order {failure.order_id} stopped before version {failure.version}"
-            click.echo(f"{name}: {where}: {failure.error}", err=True)
+            click.echo(f"{name}: {where}: {describe(failure.error)}", err=True)
         failed = failed or bool(result.failures)
     sys.exit(1 if failed else 0)

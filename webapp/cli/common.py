@@ -7,9 +7,11 @@ from datetime import datetime
 from typing import Any
 
 import click
+import psycopg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from core.read_models.faults import describe
 from core.read_models.projector import Projector
 from core.read_models.wiring import PROJECTORS
 from core.settings import Patience, Settings
@@ -32,10 +34,8 @@ def database_faults() -> Iterator[None]:
     """A database that fails is one clear sentence and exit status 1."""
     try:
         yield
-    except DBAPIError as error:
-        raise click.ClickException(f"The database failed; run the command again. ({error.orig})") from error
-    except PoolTimeout as error:
-        raise click.ClickException(f"The database failed; run the command again. ({error})") from error
+    except (DBAPIError, PoolTimeout, psycopg.Error) as error:  # COPY raises the driver's own
+        raise click.ClickException(f"The database failed; run the command again. ({describe(error)})") from error
 
 
 def echo_json(value: object) -> None:

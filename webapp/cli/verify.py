@@ -10,6 +10,7 @@ import click
 from flask.cli import with_appcontext
 
 from core.event_sourcing.ids import IdList, Ids
+from core.read_models.faults import describe
 from core.read_models.projector import Failure, Projector
 from core.read_models.rebuild import rebuild_orders
 from core.read_models.verify import Difference, Verified, sample, steps, verify
@@ -21,23 +22,25 @@ MOST_SHOWN = 20
 
 @dataclass(slots=True)
 class Totals:
-    """Of several comparisons; holds the first differences only."""
+    """Of several comparisons; holds the first differences and broken streams only."""
 
     started: float = field(default_factory=time.monotonic)
     rows: int = 0
     behind: int = 0
     differing: int = 0
     differences: int = 0
+    broken: int = 0
     first: list[Difference] = field(default_factory=list)
-    broken: list[Failure] = field(default_factory=list)
+    first_broken: list[Failure] = field(default_factory=list)
 
     def add(self, verified: Verified) -> None:
         self.rows += verified.rows
         self.behind += verified.behind
         self.differing += sum(len(orders) for orders in verified.drifted.values())
         self.differences += len(verified.differences)
+        self.broken += len(verified.broken)
         self.first += verified.differences[: MOST_SHOWN - len(self.first)]
-        self.broken += verified.broken
+        self.first_broken += verified.broken[: MOST_SHOWN - len(self.first_broken)]
 
     def echo(self) -> None:
         for difference in self.first:
@@ -45,8 +48,10 @@ class Totals:
             click.echo(f"{where}: stored {difference.stored}, events say {difference.expected}")
         if self.differences > len(self.first):
             click.echo(f"… and {self.differences - len(self.first)} more differences")
-        for failure in self.broken:
-            click.echo(f"log: {failure.order_id} version {failure.version}: {failure.error}")
+        for failure in self.first_broken:
+            click.echo(f"log: {failure.order_id} version {failure.version}: {describe(failure.error)}")
+        if self.broken > len(self.first_broken):
+            click.echo(f"log: … and {self.broken - len(self.first_broken)} more orders")
         rate = self.rows / max(time.monotonic() - self.started, 0.001)
         click.echo(
             f"{self.rows} rows checked, {self.differing} differ in {self.differences} places,"
