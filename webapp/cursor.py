@@ -3,7 +3,7 @@
 import base64
 import binascii
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from core.orders import values
 from core.orders.errors import InvalidValue
@@ -21,7 +21,7 @@ def decode_cursor(text: str) -> PageEnd:
         padded = text.encode("ascii") + b"=" * (-len(text) % 4)
         placed_at, order_id = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
         end = PageEnd(datetime.fromisoformat(placed_at), values.order_id(order_id))
-        if end.placed_at.tzinfo is None or encode_cursor(end) != text:
+        if end.placed_at.utcoffset() != timedelta(0) or encode_cursor(end) != text:
             raise ValueError("not made here")
     except (ValueError, TypeError, RecursionError, binascii.Error) as error:
         raise InvalidValue("cursor", "must be the next_cursor of an earlier answer") from error

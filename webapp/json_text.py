@@ -1,7 +1,7 @@
 """JSON in and out with exact numbers: Decimal both ways, never a float."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -14,16 +14,14 @@ class InvalidJson(ValueError):
     """The text is not JSON (RFC 8259) in UTF-8."""
 
 
-class RepeatedKey(ValueError):
-    """An object has a key twice, which RFC 8259 leaves undefined; `key` says which."""
+class Members(dict[str, Any]):
+    """A JSON object. `repeated` are the keys it has twice, which RFC 8259 leaves undefined."""
 
-    def __init__(self, key: str) -> None:
-        super().__init__(key)
-        self.key = key
+    repeated: Collection[str] = ()
 
 
 def parse(body: bytes) -> Any:
-    """Numbers become int or Decimal. Raises InvalidJson, RepeatedKey."""
+    """Numbers become int or Decimal, objects Members. Raises InvalidJson."""
     try:
         return json.loads(
             body.decode(),
@@ -54,13 +52,16 @@ def _refuse_constant(name: str) -> None:
     raise InvalidJson(f"The body is not JSON: {name} is not a JSON number.")
 
 
-def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    members: dict[str, Any] = {}
+def _object(pairs: Sequence[tuple[str, Any]]) -> Members:
+    members = Members()
+    repeated: dict[str, None] = {}  # a set that keeps the order
     for name, value in pairs:
         key = name.encode(errors="replace").decode()  # no known key has a lone surrogate, and no answer may
         if key in members:
-            raise RepeatedKey(key)
+            repeated[key] = None
         members[key] = value
+    if repeated:
+        members.repeated = repeated
     return members
 
 

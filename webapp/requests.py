@@ -1,12 +1,13 @@
 """Reading requests: every fault of a body or query is found at once."""
 
+from collections.abc import Iterable
 from typing import TypeVar
 from urllib.parse import quote
 
 from flask import request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 from core.orders.errors import InvalidValue
 from webapp import json_text
@@ -29,34 +30,37 @@ class InvalidRequest(Exception):
 
 
 def read_body(model: type[SomeModel], *, optional: bool = False) -> SomeModel:
-    """The JSON body. Raises UnsupportedMediaType, InvalidJson, InvalidRequest, RequestEntityTooLarge."""
+    """The JSON body. Raises UnsupportedMediaType, InvalidJson, InvalidRequest, RequestEntityTooLarge, BadRequest."""
     body = request.get_data()
     if len(body) > LARGEST_BODY:
         raise RequestEntityTooLarge
-    if optional and not body:
+    if request.content_length not in (None, len(body)):
+        raise BadRequest  # the client went away while sending; what has come is not what it meant
+    if optional and not body and "Transfer-Encoding" not in request.headers:  # chunks that stopped look empty too
         return _validate(model, {})
     if request.mimetype != "application/json" or not _is_utf8(request.mimetype_params.get("charset", "utf-8")):
         raise UnsupportedMediaType
-    try:
-        return _validate(model, json_text.parse(body))
-    except json_text.RepeatedKey as error:
-        raise InvalidRequest([(_pointer(error.key), "is given more than once")]) from error
+    value = json_text.parse(body)
+    return _validate(model, value, value.repeated if isinstance(value, json_text.Members) else ())
 
 
 def read_query(model: type[SomeModel]) -> SomeModel:
     """The query string. Raises InvalidRequest."""
     repeated = [name for name, values in request.args.lists() if len(values) > 1]
-    if repeated:
-        raise InvalidRequest([(_pointer(name), "is given more than once") for name in repeated])
-    return _validate(model, request.args.to_dict())
+    return _validate(model, request.args.to_dict(), repeated)
 
 
-def _validate(model: type[SomeModel], value: object) -> SomeModel:
+def _validate(model: type[SomeModel], value: object, repeated: Iterable[str] = ()) -> SomeModel:
+    """`repeated` keys are faults too, told beside the others."""
+    faults = [(_pointer(key), "is given more than once") for key in repeated]
     try:
-        return model.model_validate(value)
+        valid = model.model_validate(value)
     except ValidationError as invalid:
-        faults = [(_pointer(*error["loc"]), _detail(error)) for error in invalid.errors()]
+        faults += [(_pointer(*error["loc"]), _detail(error)) for error in invalid.errors()]
         raise InvalidRequest(faults) from invalid
+    if faults:
+        raise InvalidRequest(faults)
+    return valid
 
 
 def _detail(error: ErrorDetails) -> str:

@@ -24,9 +24,8 @@ def test_stored_events_cannot_be_changed(sessions: sessionmaker[Session], statem
     append(sessions, [PLACED, LAPTOP_ADDED])
     before = rows(sessions)
 
-    with pytest.raises(DBAPIError, match="append-only"), sessions.begin() as session:
-        for part in statement.split("; "):
-            session.execute(text(part))
+    with pytest.raises(DBAPIError, match="append-only"):
+        run(sessions, statement.split("; "))
 
     assert rows(sessions) == before
 
@@ -42,6 +41,12 @@ def test_a_version_is_stored_once(sessions: sessionmaker[Session]) -> None:
         session.execute(text(copy))
 
     assert len(rows(sessions)) == 1
+
+
+def run(sessions: sessionmaker[Session], statements: list[str]) -> None:
+    with sessions.begin() as session:
+        for statement in statements:
+            session.execute(text(statement))
 
 
 def rows(sessions: sessionmaker[Session]) -> list[tuple[object, ...]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from threading import Barrier
 
 import pytest
@@ -21,7 +22,13 @@ def open_store(request: pytest.FixtureRequest) -> Iterator[Transaction]:
         yield InMemoryEventStore().transaction
         return
     sessions: sessionmaker[Session] = request.getfixturevalue("sessions")
-    yield lambda: transaction(sessions())()
+
+    @contextmanager
+    def open_in_own_session() -> Iterator[EventStore]:
+        with transaction(sessions())() as store:
+            yield store
+
+    yield open_in_own_session
 
 
 def append(store: EventStore, after: int, *events: OrderEvent, order_id: str = ORDER_ID) -> list[RecordedEvent]:
@@ -86,9 +93,13 @@ def test_appending_after_a_wrong_version_stores_nothing(open_store: Transaction,
 
 
 def test_a_block_that_raises_stores_nothing(open_store: Transaction) -> None:
-    with pytest.raises(ZeroDivisionError), open_store() as store:
-        append(store, 0, PLACED)
-        raise ZeroDivisionError
+    def fail_after_appending() -> None:
+        with open_store() as store:
+            append(store, 0, PLACED)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_after_appending()
 
     assert versions(open_store) == []
 

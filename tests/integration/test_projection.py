@@ -96,8 +96,7 @@ def test_hints_tripled_shuffled_and_concurrent_come_out_the_same(sessions: sessi
         running = []
         for version, happened in enumerate(LIFE):
             append(sessions, [happened], after=version)
-            for order_id in dice.sample(hints, 3):
-                running.append(workers.submit(project_all, sessions, order_id))
+            running += [workers.submit(project_all, sessions, order_id) for order_id in dice.sample(hints, 3)]
         for each in running:
             each.result()
 

@@ -23,6 +23,14 @@ TABLES = {
 }
 
 
+STRAY_SUMMARY = """
+    INSERT INTO order_summary_read_models
+    SELECT 'ORDER-404', customer_name, status, total_amount, placed_at, confirmed_at, shipped_at, cancelled_at,
+           tracking_number, cancel_reason, version
+    FROM order_summary_read_models
+"""
+
+
 def rows(sessions: sessionmaker[Session]) -> dict[str, Rows]:
     with sessions.begin() as session:
         return {
@@ -59,9 +67,7 @@ def projected(sessions: sessionmaker[Session]) -> dict[str, Rows]:
         "DELETE FROM order_details_read_models",
         "DELETE FROM order_summary_read_models",
         "INSERT INTO order_item_read_models VALUES ('ORDER-404', 2, 'ghost', 1, 1, 1)",
-        "INSERT INTO order_summary_read_models SELECT 'ORDER-404', customer_name, status, total_amount, placed_at,"
-        " confirmed_at, shipped_at, cancelled_at, tracking_number, cancel_reason, version"
-        " FROM order_summary_read_models",
+        STRAY_SUMMARY,
     ],
 )
 def test_any_damage_is_repaired(
