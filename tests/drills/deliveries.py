@@ -68,8 +68,8 @@ class Deliveries:
                 time.sleep(0.02)
 
 
-def tasks_done(redis_url: str) -> int:
-    """How many hints the workers have taken up, by their own count."""
+def tasks_done(redis_url: str, workers: int) -> int:
+    """How many hints so many workers have taken up, by their own count."""
     with Connection(redis_url) as connection:
-        answers = app.control.inspect(connection=connection, timeout=2).stats() or {}
+        answers = app.control.inspect(connection=connection, timeout=5, limit=workers).stats() or {}
     return sum(stats["total"].get(project_event.name, 0) for stats in answers.values())

@@ -22,6 +22,8 @@ SEED = int(os.environ.get("DRILL_SEED", "20260131"))
 PATIENCE = 30.0  # how long the read models are waited for; what takes more than 5 s fails all the same
 LONGEST_LOAD = 900
 
+reports: list[Report] = []  # of this run of pytest, for the table at its end
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
@@ -71,6 +73,7 @@ def run(
         logs=stack.logs,
     )
     print(report, flush=True)
+    reports.append(report)
     return report
 
 

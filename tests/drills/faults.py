@@ -69,6 +69,10 @@ class Faults:
         self._through_proxy().black_hole(self._random.uniform(1, 3))
         self.count["black-holed broker"] += 1
 
+    def strand_connections(self) -> None:
+        self._through_proxy().strand()
+        self.count["connections to the broker silent for good"] += 1
+
     def reset_connections(self) -> None:
         self._through_proxy().reset(self._random.uniform(0, 1))
         self.count["connections to the broker reset"] += 1
