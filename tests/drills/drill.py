@@ -13,7 +13,7 @@ from tests.drills.compare import compare, orders_behind
 from tests.drills.faults import Fault
 from tests.drills.journal import Journal
 from tests.drills.load import Load
-from tests.drills.report import Report
+from tests.drills.report import MOST_SECONDS, Report
 from tests.drills.stack import Stack
 from tests.e2e.stack import wait_until
 
@@ -44,6 +44,7 @@ def run(
     faults: Sequence[Fault] = (),
     counted: Counter[str] | None = None,
     patience: float = PATIENCE,
+    most_seconds: float = MOST_SECONDS,
     journal: Journal | None = None,
     alongside: AbstractContextManager[object] | None = None,
     settle: Callable[[], object] = lambda: None,
@@ -71,6 +72,7 @@ def run(
         load_seconds=stopped - began,
         seconds=seconds,
         logs=stack.logs,
+        most_seconds=most_seconds,
     )
     print(report, flush=True)
     reports.append(report)
