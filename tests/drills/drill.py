@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 
@@ -59,16 +60,18 @@ def run(
             wait_for_events(journal, events * number // len(faults))
             fault()
         wait_for_events(journal, events)
-    stopped = time.monotonic()
-    seconds = seconds_to_catch_up(stack.database_url, patience)
-    settle()
+    stopped = time.monotonic()  # the last fault has ended, and the last client has its answer
+    with psycopg.connect(stack.database_url, autocommit=True, options="-c TimeZone=UTC") as connection:
+        seconds = seconds_to_catch_up(connection, stopped, patience)
+        settle()
+        findings = compare(connection, journal)
     report = Report(
         name=name,
         seed=SEED,
         faults=counted if counted is not None else Counter(),
         acknowledged=len(journal.acknowledged),
         unknown=len(journal.unknown),
-        findings=compare(stack.database_url, journal),
+        findings=findings,
         load_seconds=stopped - began,
         seconds=seconds,
         logs=stack.logs,
@@ -83,12 +86,10 @@ def wait_for_events(journal: Journal, number: int) -> None:
     wait_until(lambda: len(journal.acknowledged) >= number, LONGEST_LOAD)
 
 
-def seconds_to_catch_up(database_url: str, patience: float) -> float | None:
-    """From now, when the last fault has ended and the last client has its answer, until no order is behind."""
-    began = time.monotonic()
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        while orders_behind(connection):
-            if time.monotonic() - began > patience:
-                return None
-            time.sleep(0.05)
-    return time.monotonic() - began
+def seconds_to_catch_up(connection: psycopg.Connection[Any], since: float, patience: float) -> float | None:
+    """Until no order is behind."""
+    while orders_behind(connection):
+        if time.monotonic() - since > patience:
+            return None
+        time.sleep(0.05)
+    return time.monotonic() - since
