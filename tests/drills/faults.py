@@ -113,8 +113,8 @@ class Faults:
 
 
 def _running(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """Without those that are just starting, before they have become what they will be, and the dead."""
-    return [process for process in processes if any(word in command_line(process) for word in ("celery", "granian"))]
+    """Without the dead, and without those that are still a shell about to become the program."""
+    return [process for process in processes if "python" in command_line(process).split(" ")[0]]
 
 
 def _children(tops: list[psutil.Process]) -> list[psutil.Process]:
