@@ -59,7 +59,7 @@ def _page(query: OrdersOfStatusQuery, status: str | None) -> dict[str, Any]:
         min_total_amount=query.min_total_amount,
     )
     orders, end = list_orders(db.session(), matching=matching, after=query.cursor, limit=query.limit)
-    return {"orders": [asdict(order) for order in orders], "next_cursor": encode_cursor(end) if end else None}
+    return {"orders": [order._asdict() for order in orders], "next_cursor": encode_cursor(end) if end else None}
 
 
 def _details(details: OrderDetails) -> dict[str, Any]:
@@ -72,4 +72,4 @@ def _details(details: OrderDetails) -> dict[str, Any]:
         }
         for item in details.items
     ]
-    return {**asdict(details.header), "items": items, "items_total": details.items_total}
+    return {**details.header._asdict(), "items": items, "items_total": details.items_total}
