@@ -13,7 +13,7 @@ from worker.tasks import project_event
 
 TIMES = 3
 MIXED = 300  # deliveries out of which the next is picked
-MOST_WAITING = 500  # hints in the broker
+MOST_WAITING = 100  # hints in the broker, so that the last delivery is not long in coming
 
 
 class Deliveries:
