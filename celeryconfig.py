@@ -39,12 +39,14 @@ broker_connection_max_retries = None
 worker_cancel_long_running_tasks_on_connection_loss = False
 broker_transport_options = {"socket_connect_timeout": 5, "socket_keepalive": True}
 
-# A catch-up that waited longer than until the next one is worthless.
+# A catch-up that nobody took is dropped in the end, so that few of them wait for workers that come back. Whether it is
+# too old the worker tells by its own clock from the time that Beat gave, and the clocks of two machines may differ.
 CATCH_UP_SECONDS = 2.0
+CLOCKS_DIFFER = 300.0  # seconds, at the most
 beat_schedule = {
     "catch-up": {
         "task": "worker.tasks.catch_up",
         "schedule": CATCH_UP_SECONDS,
-        "options": {"expires": CATCH_UP_SECONDS},
+        "options": {"expires": CATCH_UP_SECONDS + CLOCKS_DIFFER},
     }
 }
