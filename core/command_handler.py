@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import assert_never
 
@@ -55,18 +55,18 @@ class OrderCommandHandler:
         command: OrderCommand,
         metadata: Mapping[str, str] | None = None,
         *,
-        expected_version: int | None = None,
+        expected_versions: Collection[int] | None = None,
         before_commit: Callable[[Sequence[RecordedEvent]], None] | None = None,
     ) -> list[RecordedEvent]:
         """The stored events. `before_commit` is told of them within their transaction, and may raise to undo it.
 
-        Raises OrderError when the order refuses, OrderHasMovedOn when it is not at `expected_version`,
+        Raises OrderError when the order refuses, OrderHasMovedOn when it is at none of `expected_versions`,
         ConcurrentChange after the last lost race."""
         for attempt in range(ATTEMPTS):
             if attempt:
                 time.sleep(random.uniform(0, LONGEST_FIRST_PAUSE * 2 ** (attempt - 1)))
             try:
-                return self._attempt(command, metadata or {}, expected_version, before_commit)
+                return self._attempt(command, metadata or {}, expected_versions, before_commit)
             except WrongExpectedVersion as lost_race:
                 if isinstance(command, PlaceOrder):
                     raise OrderAlreadyPlaced(command.order_id) from lost_race
@@ -76,7 +76,7 @@ class OrderCommandHandler:
         self,
         command: OrderCommand,
         metadata: Mapping[str, str],
-        expected_version: int | None,
+        expected_versions: Collection[int] | None,
         before_commit: Callable[[Sequence[RecordedEvent]], None] | None,
     ) -> list[RecordedEvent]:
         with self._transaction() as store:
@@ -86,7 +86,7 @@ class OrderCommandHandler:
                 order = place(command, now)
             else:
                 order, last_event_at = orders.load(command.order_id)
-                if expected_version not in (None, order.version):
+                if expected_versions is not None and order.version not in expected_versions:
                     raise OrderHasMovedOn(command.order_id, order.version)
                 now = max(now, last_event_at)  # clocks differ, but an order's history never runs backwards
                 decide(order, command, now)

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from core.database import metadata
 from core.event_sourcing.ids import IdRange, Ids
 from core.event_sourcing.postgres_store import PostgresEventStore, events
+from core.read_models.announcements import announce
 from core.read_models.parking import forget_overcome, record_failures
 from core.read_models.projector import Failure, Projector, fold_rows, read_rows
 from core.settings import Patience
@@ -133,6 +134,7 @@ def rebuild_orders(
     for name, projector in projectors.items():
         views, failures[name] = fold_rows(projector, stream, {})
         failures[name].update(_replace(session, projector, list(views.values()), locked[name]))
+        announce(session, list(views))
         record_failures(session, name, failures[name].values(), patience)
         forget_overcome(session, name, projector)
         for table in projector.tables:
