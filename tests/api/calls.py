@@ -112,4 +112,4 @@ def show_everything(sessions: sessionmaker[Session]) -> None:
         order_ids = session.execute(text("SELECT DISTINCT aggregate_id FROM events")).scalars().all()
     for order_id in order_ids:
         for projector in PROJECTORS.values():
-            project(sessions, projector, order_id)
+            project(sessions, projector, [order_id])

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from core.event_sourcing.event_store import NewEvent
 from core.event_sourcing.postgres_store import PostgresEventStore
 from core.orders.events import OrderEvent
-from core.read_models.rebuild import rebuild
+from core.read_models.projector import project
 from core.read_models.wiring import PROJECTORS
 from tests.api.calls import faults, place, read, send, show_everything
 from tests.examples import CANCELLED, CONFIRMED, LAPTOP_ADDED, NOON, PLACED, SHIPPED
@@ -94,7 +94,7 @@ def test_a_page_has_50_orders_unless_asked_and_200_at_most(
             placed = replace(PLACED, order_id=f"ORDER-{n}")
             PostgresEventStore(session).append(placed.order_id, 0, [NewEvent(event=placed, occurred_at=NOON)])
     for projector in PROJECTORS.values():
-        rebuild(sessions, projector, lambda _: None)
+        project(sessions, projector, [f"ORDER-{n}" for n in range(201)])
 
     assert [len(page) for page in pages(client)] == [50, 50, 50, 50, 1]
     assert [len(page) for page in pages(client, limit=200)] == [200, 1]

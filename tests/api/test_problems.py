@@ -310,7 +310,7 @@ def test_an_order_that_is_stored_but_not_shown_is_behind(client: FlaskClient, se
 
     assert order_id in problem(answer, 503, "read-model-behind")["detail"]
     assert answer.headers["Retry-After"] == "1"
-    project(sessions, PROJECTORS["summary"], order_id)  # the other read model
+    project(sessions, PROJECTORS["summary"], [order_id])  # the other read model
     problem(client.get(f"/orders/{order_id}"), 503, "read-model-behind")
     show_everything(sessions)
     assert read(client.get(f"/orders/{order_id}"))["version"] == 1

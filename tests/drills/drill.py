@@ -4,11 +4,13 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import psycopg
 
 from tests.drills.compare import compare, orders_behind
+from tests.drills.faults import Fault
 from tests.drills.journal import Journal
 from tests.drills.load import Load
 from tests.drills.report import Report
@@ -19,8 +21,6 @@ FULL = os.environ.get("DRILL") == "full"
 SEED = int(os.environ.get("DRILL_SEED", "20260131"))
 PATIENCE = 30.0  # how long the read models are waited for; what takes more than 5 s fails all the same
 LONGEST_LOAD = 900
-
-Fault = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,17 +43,22 @@ def run(
     counted: Counter[str] | None = None,
     patience: float = PATIENCE,
     journal: Journal | None = None,
+    alongside: AbstractContextManager[object] | None = None,
+    settle: Callable[[], object] = lambda: None,
 ) -> Report:
-    """Spread the faults evenly over the load, so that the last one ends as the load does; print the report."""
+    """Spread the faults evenly over the load, so that the last one ends as the load does; print the report.
+
+    `alongside` is left when the load has stopped and before the clock starts; `settle` is called before comparing."""
     journal = journal or Journal()
     began = time.monotonic()
-    with Load(stack.ports, journal, SEED):
+    with alongside or nullcontext(), Load(stack.ports, journal, SEED):
         for number, fault in enumerate(faults, start=1):
             wait_for_events(journal, events * number // len(faults))
             fault()
         wait_for_events(journal, events)
     stopped = time.monotonic()
     seconds = seconds_to_catch_up(stack.database_url, patience)
+    settle()
     report = Report(
         name=name,
         seed=SEED,

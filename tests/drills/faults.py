@@ -3,24 +3,32 @@
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 
+from tests.drills.proxy import Proxy
 from tests.drills.servers import Servers
 from tests.drills.stack import Stack
 from tests.e2e.stack import command_line, wait_until
 
 APPEAR_SECONDS = 30
 
+Fault = Callable[[], None]
+
 
 class Faults:
-    def __init__(self, stack: Stack, servers: Servers, seed: int) -> None:
+    def __init__(self, stack: Stack, servers: Servers, seed: int, proxy: Proxy | None = None) -> None:
         self.count: Counter[str] = Counter()
         self._stack = stack
         self._servers = servers
+        self._proxy = proxy
         self._random = random.Random(f"{seed} faults")
+
+    def mixed(self, plan: Sequence[Fault]) -> list[Fault]:
+        return self._random.sample(plan, len(plan))
 
     def kill_pool_child(self) -> None:
         self._kill("kill -9 of a pool child", lambda: _children(self._stack.tops("worker")))
@@ -34,6 +42,11 @@ class Faults:
 
     def kill_web(self) -> None:
         self._kill("kill -9 of a web's main process", lambda: _running(self._stack.tops("web")))
+
+    def wait_for_own_deaths(self, record: Path, number: int) -> None:
+        """Until web processes of `factories.dies_before_enqueue` have died as often."""
+        wait_until(lambda: record.exists() and len(record.read_text().splitlines()) >= number, 600)
+        self.count["kill -9 between commit and enqueue"] = len(record.read_text().splitlines())
 
     def crash_valkey(self) -> None:
         self._servers.crash_valkey(away=self._random.uniform(0, 0.5))
@@ -51,6 +64,29 @@ class Faults:
             with suppress(psutil.NoSuchProcess):
                 process.resume()
         self.count["FLUSHALL"] += 1
+
+    def black_hole(self) -> None:
+        self._through_proxy().black_hole(self._random.uniform(1, 3))
+        self.count["black-holed broker"] += 1
+
+    def reset_connections(self) -> None:
+        self._through_proxy().reset(self._random.uniform(0, 1))
+        self.count["connections to the broker reset"] += 1
+
+    def slow_broker(self) -> None:
+        self._through_proxy().slow_down(0.05, self._random.uniform(1, 3))
+        self.count["slow broker"] += 1
+
+    def _through_proxy(self) -> Proxy:
+        assert self._proxy is not None, "this drill's broker is not behind a proxy"
+        return self._proxy
+
+    def stop_beat(self) -> None:
+        self._stack.stop("beat-0")
+        self.count["Beat stopped"] += 1
+
+    def start_beat(self) -> None:
+        self._stack.start("beat-0")
 
     def crash_postgres(self) -> None:
         self._servers.crash_postgres()

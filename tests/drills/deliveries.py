@@ -1,0 +1,75 @@
+"""Delivering every hint several times and in random order, in place of what the web processes send."""
+
+import random
+import threading
+import time
+from typing import Self
+
+from kombu import Connection
+
+from tests.drills.journal import Acknowledgement, Journal
+from worker.app import app
+from worker.tasks import project_event
+
+TIMES = 3
+MIXED = 300  # deliveries out of which the next is picked
+MOST_WAITING = 500  # hints in the broker
+
+
+class Deliveries:
+    """Sends while its block runs, and the rest at its end; needs REDIS_URL set to the same broker."""
+
+    def __init__(self, redis_url: str, journal: Journal, seed: int) -> None:
+        self.sent = 0
+        self._connection = Connection(redis_url)
+        self._journal = journal
+        self._random = random.Random(f"{seed} deliveries")
+        self._pool: list[Acknowledgement] = []
+        self._taken = 0
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="deliveries", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.set()
+        self._thread.join()
+        self._connection.release()
+
+    def _run(self) -> None:
+        producer = app.amqp.Producer(self._connection, auto_declare=False)
+        while True:
+            ending = self._ending.is_set()
+            self._take()
+            while self._pool and (ending or len(self._pool) > MIXED):
+                self._wait_for_room()
+                self._swap_random_to_end()
+                chosen = self._pool.pop()
+                project_event.apply_async((chosen.order_id, chosen.version), producer=producer)
+                self.sent += 1
+            if ending:
+                return
+            time.sleep(0.01)
+
+    def _take(self) -> None:
+        acknowledged = self._journal.last_acknowledged()
+        self._pool += acknowledged[self._taken :] * TIMES
+        self._taken = len(acknowledged)
+
+    def _swap_random_to_end(self) -> None:
+        chosen = self._random.randrange(len(self._pool))
+        self._pool[chosen], self._pool[-1] = self._pool[-1], self._pool[chosen]
+
+    def _wait_for_room(self) -> None:
+        if self.sent % 50 == 0:
+            while self._connection.default_channel.client.llen("orderlog") > MOST_WAITING:
+                time.sleep(0.02)
+
+
+def tasks_done(redis_url: str) -> int:
+    """How many hints the workers have taken up, by their own count."""
+    with Connection(redis_url) as connection:
+        answers = app.control.inspect(connection=connection, timeout=2).stats() or {}
+    return sum(stats["total"].get(project_event.name, 0) for stats in answers.values())

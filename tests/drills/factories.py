@@ -1,0 +1,81 @@
+"""The web application with one part replaced, for drills that need a fault at an exact place of a command.
+
+Each is made by the WSGI server's process; none changes what is stored."""
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from flask import Flask
+from sqlalchemy.orm import Session
+
+from core.event_sourcing.event_store import NewEvent, RecordedEvent, Transaction
+from core.event_sourcing.postgres_store import PostgresEventStore
+from core.orders.events import OrderCancelled, OrderShipped
+from webapp import commands, create_app
+from worker.enqueue import Enqueuer
+
+HELD_OPEN = 0.3
+
+
+class DrillEnqueuer(Enqueuer):
+    """Does what the drill says before, or instead of, the sending."""
+
+    def __init__(self, before: Callable[[], bool]) -> None:
+        super().__init__()
+        self._before = before
+
+    def enqueue(self, recorded: Iterable[RecordedEvent]) -> None:
+        if self._before():
+            super().enqueue(recorded)
+
+
+def dies_before_enqueue() -> Flask:
+    """Now and then the process kills itself when the event is committed and its hint not sent; and writes that down."""
+    odds, record = float(os.environ["DIE_ONE_IN"]), Path(os.environ["DEATHS"])
+    application = create_app()
+
+    def perhaps_die() -> bool:
+        if random.random() < 1 / odds:
+            with record.open("a") as deaths:
+                deaths.write(f"{os.getpid()}\n")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return True
+
+    application.extensions[commands.ENQUEUER] = DrillEnqueuer(perhaps_die)
+    return application
+
+
+def sends_no_hints() -> Flask:
+    application = create_app()
+    application.extensions[commands.ENQUEUER] = DrillEnqueuer(lambda: False)
+    return application
+
+
+def commits_late() -> Flask:
+    """Sends no hints, and holds many of the transactions that end an order open between their insert and commit."""
+    commands.transaction = late_transaction
+    return sends_no_hints()
+
+
+class LateStore(PostgresEventStore):
+    """No later event of the order brings up what catch-up would have passed over here."""
+
+    def append(self, aggregate_id: str, expected_version: int, events: Sequence[NewEvent]) -> list[RecordedEvent]:
+        recorded = super().append(aggregate_id, expected_version, events)
+        if isinstance(events[-1].event, OrderShipped | OrderCancelled) and random.random() < HELD_OPEN:
+            time.sleep(random.uniform(1, 3))
+        return recorded
+
+
+def late_transaction(session: Session) -> Transaction:
+    @contextmanager
+    def open_store() -> Iterator[PostgresEventStore]:
+        with session.begin():
+            yield LateStore(session)
+
+    return open_store

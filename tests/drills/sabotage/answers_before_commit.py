@@ -1,0 +1,44 @@
+"""The web application with the commit behind the answer: a thread of its own commits a little later."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from flask import Flask
+from sqlalchemy.orm import Session
+
+from core.event_sourcing.event_store import Transaction
+from core.event_sourcing.postgres_store import PostgresEventStore
+from webapp import commands
+from webapp import create_app as create_real_app
+from webapp.database import sessions
+
+LATER = 0.1  # seconds
+
+committing = ThreadPoolExecutor(8)
+
+
+def create_app() -> Flask:
+    commands.transaction = answered_before_commit
+    return create_real_app()
+
+
+def answered_before_commit(_: Session) -> Transaction:
+    @contextmanager
+    def open_store() -> Iterator[PostgresEventStore]:
+        session = sessions()()
+        try:
+            yield PostgresEventStore(session)
+        except BaseException:
+            session.close()
+            raise
+        committing.submit(_commit_later, session)
+
+    return open_store
+
+
+def _commit_later(session: Session) -> None:
+    time.sleep(LATER)
+    with session:
+        session.commit()

@@ -1,0 +1,52 @@
+"""Every hint is delivered three times, in random order, to four workers; nothing else projects."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.drills.deliveries import TIMES, Deliveries, tasks_done
+from tests.drills.drill import PATIENCE, SEED, Size, run
+from tests.drills.journal import Journal
+from tests.drills.report import Report
+from tests.drills.servers import Servers
+from tests.drills.stack import Stack
+from tests.e2e.stack import wait_until
+
+DELIVERIES = Size(short=3_000, full=20_001)
+
+
+def deliver_three_times(
+    servers: Servers, logs: Path, worker_app: str = "worker.app", patience: float = PATIENCE
+) -> Report:
+    redis_url, database_url, journal = servers.valkey.url, servers.fresh_database(), Journal()
+    with Stack(
+        logs,
+        database_url=database_url,
+        redis_url=redis_url,
+        workers=4,
+        beats=0,
+        web_app="tests.drills.factories:sends_no_hints",
+        worker_app=worker_app,
+    ) as stack:
+        deliveries = Deliveries(redis_url, journal, SEED)
+        report = run(
+            "every hint three times",
+            stack,
+            events=int(DELIVERIES) // TIMES,
+            journal=journal,
+            patience=patience,
+            alongside=deliveries,
+            settle=lambda: wait_until(lambda: tasks_done(redis_url) >= deliveries.sent, 60),
+        )
+    print(f"  {'deliveries':28}{deliveries.sent:>12}")
+    assert deliveries.sent == TIMES * report.acknowledged >= int(DELIVERIES)
+    return report
+
+
+def test_every_hint_three_times(servers: Servers, logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", servers.valkey.url)  # Celery's settings want both, here only to send
+    monkeypatch.setenv("DATABASE_URL", servers.postgres.url)
+
+    report = deliver_three_times(servers, logs)
+
+    assert report.passed, report

@@ -1,0 +1,29 @@
+"""Transactions are held open while later ones commit, and no hint is sent: catch-up alone finds every event."""
+
+from pathlib import Path
+
+from tests.drills.drill import PATIENCE, Size, run
+from tests.drills.report import Report
+from tests.drills.servers import Servers
+from tests.drills.stack import Stack
+
+EVENTS = Size(short=400, full=3_000)
+
+
+def hold_transactions_open(
+    servers: Servers, logs: Path, worker_app: str = "worker.app", patience: float = PATIENCE
+) -> Report:
+    with Stack(
+        logs,
+        database_url=servers.fresh_database(),
+        redis_url=servers.valkey.url,
+        web_app="tests.drills.factories:commits_late",
+        worker_app=worker_app,
+    ) as stack:
+        return run("late commits", stack, events=int(EVENTS), patience=patience)
+
+
+def test_late_commits(servers: Servers, logs: Path) -> None:
+    report = hold_transactions_open(servers, logs)
+
+    assert report.passed, report

@@ -1,0 +1,22 @@
+"""`kill -9` of all of PostgreSQL, which recovers from its log, and a PostgreSQL that stands still."""
+
+from pathlib import Path
+
+from tests.drills.drill import SEED, Size, run
+from tests.drills.faults import Faults
+from tests.drills.servers import Servers
+from tests.drills.stack import Stack
+
+EVENTS = Size(short=600, full=8_000)
+CRASHES = Size(short=2, full=10)
+PAUSES = Size(short=1, full=2)
+
+
+def test_crashed_postgresql(servers: Servers, logs: Path) -> None:
+    with Stack(logs, database_url=servers.fresh_database(), redis_url=servers.valkey.url, webs=2) as stack:
+        faults = Faults(stack, servers, SEED)
+        plan = faults.mixed([faults.crash_postgres] * int(CRASHES) + [faults.pause_postgres] * int(PAUSES))
+        report = run("crashed PostgreSQL", stack, events=int(EVENTS), faults=plan, counted=faults.count)
+
+    assert faults.count.total() == len(plan)
+    assert report.passed, report

@@ -1,0 +1,66 @@
+"""With one mechanism switched off the same drills fail: what they find nothing of, they are able to find."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.drills.drill import SEED, run
+from tests.drills.faults import Faults
+from tests.drills.servers import Servers
+from tests.drills.stack import Stack
+from tests.drills.test_deliveries import deliver_three_times
+from tests.drills.test_late_commits import hold_transactions_open
+
+PATIENCE = 6.0  # seconds; no sabotaged read model comes right by waiting
+EVENTS = 300
+
+
+def test_without_version_guard(servers: Servers, logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", servers.valkey.url)
+    monkeypatch.setenv("DATABASE_URL", servers.postgres.url)
+
+    report = deliver_three_times(servers, logs, "tests.drills.sabotage.no_version_guard", PATIENCE)
+
+    assert report.findings.duplicated
+    assert report.findings.differences
+    assert not report.findings.lost
+    assert not report.passed
+
+
+def test_without_checkpoint_horizon(servers: Servers, logs: Path) -> None:
+    report = hold_transactions_open(servers, logs, "tests.drills.sabotage.position_checkpoint", PATIENCE)
+
+    assert report.findings.differences
+    assert report.seconds is None
+    assert not report.passed
+
+
+def test_without_catch_up(servers: Servers, logs: Path) -> None:
+    with Stack(
+        logs,
+        database_url=servers.fresh_database(),
+        redis_url=servers.valkey.url,
+        worker_app="tests.drills.sabotage.no_catch_up",
+    ) as stack:
+        faults = Faults(stack, servers, SEED)
+        plan = [faults.flush_waiting_hints] * 2
+        report = run("FLUSHALL", stack, events=EVENTS, faults=plan, counted=faults.count, patience=PATIENCE)
+
+    assert report.findings.differences
+    assert report.seconds is None
+    assert not report.passed
+
+
+def test_with_the_answer_before_the_commit(servers: Servers, logs: Path) -> None:
+    with Stack(
+        logs,
+        database_url=servers.fresh_database(),
+        redis_url=servers.valkey.url,
+        web_app="tests.drills.sabotage.answers_before_commit:create_app",
+    ) as stack:
+        faults = Faults(stack, servers, SEED)
+        plan = [faults.kill_web_process] * 3
+        report = run("killed web", stack, events=EVENTS, faults=plan, counted=faults.count, patience=PATIENCE)
+
+    assert report.findings.lost
+    assert not report.passed
