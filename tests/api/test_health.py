@@ -7,17 +7,12 @@ from pathlib import Path
 from flask import Flask
 from flask.testing import FlaskClient
 from flask_migrate import upgrade
-from sqlalchemy import text
-from sqlalchemy.orm import Session, sessionmaker
 
-from core.read_models.catch_up import catch_up
-from core.read_models.wiring import PROJECTORS
 from local.servers import PostgresServer, ValkeyServer
 from tests.api.calls import place, read
 from tests.conftest import make_app
 
 NOTHING_LISTENS = "127.0.0.1:1"
-NO_REDIS = "redis", "Redis does not answer"
 
 
 def test_the_process_lives(client: FlaskClient) -> None:
@@ -34,48 +29,26 @@ def test_the_process_lives_without_any_server(valkey: ValkeyServer) -> None:
     assert app.test_client().get("/livez").status_code == 200
 
 
-def test_it_is_ready_when_both_servers_are_there_and_catch_up_has_come_by(
-    client: FlaskClient, sessions: sessionmaker[Session]
-) -> None:
-    assert_degraded(client, "catch_up", "catch-up has never come by")
-
-    for name, projector in PROJECTORS.items():
-        catch_up(sessions, name, projector)
-
-    answer = client.get("/readyz")
-    assert answer.status_code == 200
-    assert read(answer) == {"status": "ready", "checks": {"postgresql": "ok", "redis": "ok", "catch_up": "ok"}}
-
-
-def test_it_is_degraded_when_catch_up_has_stopped_coming(client: FlaskClient, sessions: sessionmaker[Session]) -> None:
-    for name, projector in PROJECTORS.items():
-        catch_up(sessions, name, projector)
-    with sessions.begin() as session:
-        session.execute(text("UPDATE projector_checkpoints SET checked_at = now() - interval '20 seconds'"))
-
-    assert_degraded(client, "catch_up", "catch-up last came by 20 s ago")
-
-
-def assert_degraded(client: FlaskClient, check: str, reason: str) -> None:
+def assert_degraded(client: FlaskClient) -> None:
     answer = client.get("/readyz")
     assert answer.status_code == 200
     document = read(answer)
     assert document["status"] == "degraded"
     assert document["checks"]["postgresql"] == "ok"
-    assert document["checks"][check].startswith(reason)
+    assert document["checks"]["redis"].startswith("Redis does not answer")
     assert place(client)
 
 
 def test_it_is_degraded_but_ready_without_redis(app: Flask, client: FlaskClient) -> None:
     app.config["REDIS_URL"] = f"redis://{NOTHING_LISTENS}"
 
-    assert_degraded(client, *NO_REDIS)
+    assert_degraded(client)
 
 
 def test_it_is_degraded_when_redis_refuses_the_password(app: Flask, client: FlaskClient, valkey: ValkeyServer) -> None:
     app.config["REDIS_URL"] = f"redis://:wrong@127.0.0.1:{valkey.port}/0"
 
-    assert_degraded(client, *NO_REDIS)
+    assert_degraded(client)
 
 
 def test_it_is_degraded_soon_when_redis_accepts_and_never_answers(app: Flask, client: FlaskClient) -> None:
@@ -83,7 +56,7 @@ def test_it_is_degraded_soon_when_redis_accepts_and_never_answers(app: Flask, cl
         app.config["REDIS_URL"] = f"redis://127.0.0.1:{silent.getsockname()[1]}"
         asked = time.monotonic()
 
-        assert_degraded(client, *NO_REDIS)
+        assert_degraded(client)
 
     assert time.monotonic() - asked < 2
 
