@@ -44,6 +44,11 @@ def sqlalchemy_url(database_url: str) -> str:
     return make_url(database_url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
 
 
+def libpq_url(database_url: str) -> str:
+    """The same for psycopg itself."""
+    return make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
 def connect(database_url: str) -> Engine:
     """An engine; opens no connection until one is needed, so it may be made before a process forks."""
     return create_engine(sqlalchemy_url(database_url), **ENGINE_OPTIONS)

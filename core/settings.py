@@ -18,6 +18,7 @@ class WrongSetting(Exception):
 
 # What a number must look like, and how to say so.
 ATTEMPTS = r"[1-9]\d{0,3}", "a whole number from 1 to 9999"
+HOURS = r"[1-9]\d{0,3}", "a whole number of hours from 1 to 9999"
 SECONDS = r"\d{1,5}(\.\d{1,3})?", "a number of seconds below 100000, such as 1 or 0.5"
 
 
@@ -35,6 +36,7 @@ class Settings:
     database_url: str
     redis_url: str
     patience: Patience = Patience()
+    idempotency_hours: int = 24
 
     @classmethod
     def load(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
@@ -48,6 +50,7 @@ class Settings:
                 first_pause=float(_number("PROJECTION_FIRST_PAUSE", environment, "1", *SECONDS)),
                 longest_pause=float(_number("PROJECTION_LONGEST_PAUSE", environment, "60", *SECONDS)),
             ),
+            idempotency_hours=int(_number("IDEMPOTENCY_HOURS", environment, "24", *HOURS)),
         )
 
 

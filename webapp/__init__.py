@@ -6,10 +6,10 @@ from typing import Any
 from flask import Flask
 from werkzeug.routing import BaseConverter
 
-from core.database import ENGINE_OPTIONS, sqlalchemy_url
+from core.database import ENGINE_OPTIONS, libpq_url, sqlalchemy_url
 from core.orders import values
 from core.settings import Settings
-from webapp import cli, commands, health, problems, queries
+from webapp import cli, commands, health, problems, queries, waiting
 from webapp.database import db, migrate
 from webapp.json_text import ExactJson
 from webapp.requests import LARGEST_BODY
@@ -30,6 +30,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         SQLALCHEMY_DATABASE_URI=sqlalchemy_url(settings.database_url),
         SQLALCHEMY_ENGINE_OPTIONS=ENGINE_OPTIONS,
         REDIS_URL=settings.redis_url,
+        IDEMPOTENCY_HOURS=settings.idempotency_hours,
         # Werkzeug cuts a chunked body off at this length; the byte more shows that it was too long.
         MAX_CONTENT_LENGTH=LARGEST_BODY + 1,
     )
@@ -38,6 +39,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.url_map.converters["order_id"] = OrderIdConverter
     app.url_map.merge_slashes = False
     app.extensions[commands.ENQUEUER] = Enqueuer()
+    app.extensions[waiting.WAITS] = waiting.Waits(libpq_url(settings.database_url))
     db.init_app(app)
     migrate.init_app(app)
     for part in (problems, cli):

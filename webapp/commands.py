@@ -2,14 +2,19 @@
 
 from flask import Blueprint, current_app, url_for
 from flask.typing import ResponseReturnValue
+from pydantic import BaseModel
 from uuid_utils import uuid7
 
-from core.command_handler import OrderCommandHandler
+from core.command_handler import ConcurrentChange, OrderCommandHandler, OrderHasMovedOn
 from core.event_sourcing.postgres_store import transaction
+from core.idempotency import IdempotencyKey, KeyUsedMeanwhile, Outcome
 from core.orders.commands import AddOrderItem, CancelOrder, ConfirmOrder, OrderCommand, PlaceOrder, ShipOrder
+from core.orders.errors import OrderError
+from webapp import headers
 from webapp.database import db
 from webapp.requests import read_body
 from webapp.schemas import AddOrderItemBody, CancelOrderBody, ConfirmOrderBody, PlaceOrderBody, ShipOrderBody
+from webapp.waiting import order_is_shown
 from worker.enqueue import Enqueuer
 
 bp = Blueprint("commands", __name__)
@@ -20,45 +25,76 @@ ENQUEUER = "orderlog-enqueuer"
 @bp.post("/orders")
 def place_order() -> ResponseReturnValue:
     body = read_body(PlaceOrderBody)
-    order_id = str(uuid7())
-    answer = accept(PlaceOrder(order_id=order_id, customer_name=body.customer_name, total_amount=body.total_amount))
-    return answer, 201, {"Location": url_for("queries.show_order", order_id=order_id)}
+    command = PlaceOrder(order_id=str(uuid7()), customer_name=body.customer_name, total_amount=body.total_amount)
+    return accept(command, body)
 
 
 @bp.post("/orders/<order_id:order_id>/add_item")
 def add_item(order_id: str) -> ResponseReturnValue:
     body = read_body(AddOrderItemBody)
-    return accept(
-        AddOrderItem(
-            order_id=order_id,
-            product_name=body.product_name,
-            quantity=body.quantity,
-            unit_price=body.unit_price,
-        )
+    command = AddOrderItem(
+        order_id=order_id,
+        product_name=body.product_name,
+        quantity=body.quantity,
+        unit_price=body.unit_price,
     )
+    return accept(command, body)
 
 
 @bp.post("/orders/<order_id:order_id>/confirm")
 def confirm_order(order_id: str) -> ResponseReturnValue:
-    read_body(ConfirmOrderBody, optional=True)
-    return accept(ConfirmOrder(order_id=order_id))
+    body = read_body(ConfirmOrderBody, optional=True)
+    return accept(ConfirmOrder(order_id=order_id), body)
 
 
 @bp.post("/orders/<order_id:order_id>/cancel")
 def cancel_order(order_id: str) -> ResponseReturnValue:
-    return accept(CancelOrder(order_id=order_id, reason=read_body(CancelOrderBody).reason))
+    body = read_body(CancelOrderBody)
+    return accept(CancelOrder(order_id=order_id, reason=body.reason), body)
 
 
 @bp.post("/orders/<order_id:order_id>/ship")
 def ship_order(order_id: str) -> ResponseReturnValue:
-    return accept(ShipOrder(order_id=order_id, tracking_number=read_body(ShipOrderBody).tracking_number))
+    body = read_body(ShipOrderBody)
+    return accept(ShipOrder(order_id=order_id, tracking_number=body.tracking_number), body)
 
 
-def accept(command: OrderCommand) -> dict[str, str | int]:
-    """Append and commit, then tell the workers, then answer."""
-    handler = OrderCommandHandler(transaction(db.session()))
-    recorded = handler.handle(command, metadata={"correlation_id": str(uuid7())})
+def accept(command: OrderCommand, body: BaseModel) -> ResponseReturnValue:
+    """Append and commit, then tell the workers, then answer; or answer again what this Idempotency-Key got before."""
+    key = headers.idempotency_key(body)
+    outcome = key.outcome(db.session()) if key else None
+    replayed = outcome is not None
+    if outcome is None:
+        try:
+            outcome = _run(command, key)
+        except (KeyUsedMeanwhile, OrderError, OrderHasMovedOn, ConcurrentChange):
+            outcome, replayed = key.outcome(db.session()) if key else None, True
+            if outcome is None:
+                raise
+    return _answer(outcome, created=isinstance(command, PlaceOrder), replayed=replayed)
+
+
+def _run(command: OrderCommand, key: IdempotencyKey | None) -> Outcome:
+    session = db.session()
+    recorded = OrderCommandHandler(transaction(session)).handle(
+        command,
+        metadata={"correlation_id": str(uuid7())},
+        expected_versions=headers.expected_versions(),
+        before_commit=key.remembering(session) if key else None,
+    )
     enqueuer: Enqueuer = current_app.extensions[ENQUEUER]
     enqueuer.enqueue(recorded)
     last = recorded[-1]
-    return {"order_id": last.aggregate_id, "version": last.version}
+    return Outcome(last.aggregate_id, last.version, last.position)
+
+
+def _answer(outcome: Outcome, *, created: bool, replayed: bool) -> ResponseReturnValue:
+    answered = {"ETag": headers.etag(outcome.version)}
+    if created:
+        answered["Location"] = url_for("queries.show_order", order_id=outcome.order_id)
+    if replayed:
+        answered["Idempotent-Replayed"] = "true"
+    seconds = headers.wait_seconds()
+    if seconds and order_is_shown(outcome.order_id, outcome.version, seconds):
+        answered["Preference-Applied"] = "wait"
+    return outcome._asdict(), 201 if created else 200, answered

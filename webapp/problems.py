@@ -10,8 +10,11 @@ from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
-from core.command_handler import ConcurrentChange
+from core.command_handler import ConcurrentChange, OrderHasMovedOn
+from core.idempotency import KeyUsedForAnotherRequest
 from core.orders.errors import InvalidValue, OrderAlreadyPlaced, OrderNotFound, RefusedByStatus
+from core.read_models.history import NoSuchVersion, NotPlacedYet
+from webapp.headers import InvalidHeader
 from webapp.json_text import InvalidJson
 from webapp.requests import InvalidRequest, UnsupportedMediaType
 
@@ -49,6 +52,33 @@ CONCURRENT_CHANGE = Problem(
     409,
     "A concurrent change won",
     "Other commands changed the order at the same time. Nothing was stored; the command may be sent again.",
+)
+INVALID_HEADER = Problem(
+    "invalid-header", 400, "A header cannot be honoured", "The detail says which header, and what it may hold."
+)
+NO_SUCH_VERSION = Problem(
+    "no-such-version",
+    404,
+    "The order has no such version",
+    "Versions count 1, 2, 3 … without gaps; `latest_version` is the order's last.",
+)
+NOT_PLACED_YET = Problem(
+    "not-placed-yet",
+    404,
+    "The order had not been placed by then",
+    "The time asked for is before the order's first event.",
+)
+ORDER_HAS_MOVED_ON = Problem(
+    "order-has-moved-on",
+    412,
+    "The order has moved on",
+    "If-Match names versions that the order is not at; `version` is the one it is at. Nothing was stored.",
+)
+KEY_REUSED = Problem(
+    "idempotency-key-reused",
+    422,
+    "The Idempotency-Key belongs to another request",
+    "The key was sent before with another path or body. Use a new key for a new request; nothing was stored.",
 )
 TOO_LARGE = Problem("content-too-large", 413, "The body is too large", "A body may have 1 MiB at the most.")
 UNSUPPORTED = Problem(
@@ -88,6 +118,11 @@ PROBLEMS = {
         REFUSED_BY_STATUS,
         ORDER_ALREADY_PLACED,
         CONCURRENT_CHANGE,
+        INVALID_HEADER,
+        NO_SUCH_VERSION,
+        NOT_PLACED_YET,
+        ORDER_HAS_MOVED_ON,
+        KEY_REUSED,
         TOO_LARGE,
         UNSUPPORTED,
         INVALID,
@@ -101,7 +136,11 @@ _OF_STATUS = {400: BAD_REQUEST, 404: NOT_FOUND, 405: METHOD_NOT_ALLOWED, 413: TO
 
 
 class ReadModelBehind(Exception):
-    """The order exists, but what was asked for does not show it yet."""
+    """What was asked for is stored but not shown yet; `shown` says how far the read model is, if that is known."""
+
+    def __init__(self, message: str, **shown: int) -> None:
+        super().__init__(message)
+        self.shown = shown
 
 
 def answer(problem: Problem, detail: str, *, headers: dict[str, str] | None = None, **extensions: Any) -> Response:
@@ -128,7 +167,12 @@ def init_app(app: Flask) -> None:
         OrderAlreadyPlaced: lambda error: answer(ORDER_ALREADY_PLACED, str(error)),
         RefusedByStatus: lambda error: answer(REFUSED_BY_STATUS, str(error), order_status=error.status),
         ConcurrentChange: lambda error: answer(CONCURRENT_CHANGE, str(error)),
-        ReadModelBehind: lambda error: answer(READ_MODEL_BEHIND, str(error), headers={"Retry-After": "1"}),
+        OrderHasMovedOn: lambda error: answer(ORDER_HAS_MOVED_ON, str(error), version=error.version),
+        KeyUsedForAnotherRequest: lambda _: answer(KEY_REUSED, KEY_REUSED.meaning),
+        InvalidHeader: lambda error: answer(INVALID_HEADER, str(error)),
+        NoSuchVersion: lambda error: answer(NO_SUCH_VERSION, str(error), latest_version=error.latest),
+        NotPlacedYet: lambda error: answer(NOT_PLACED_YET, str(error)),
+        ReadModelBehind: _read_model_behind,
         OperationalError: _database_away,
         InterfaceError: _database_away,
         PoolTimeout: _database_away,
@@ -145,6 +189,10 @@ def _http(error: HTTPException) -> ResponseReturnValue:
     problem = _OF_STATUS.get(status, BAD_REQUEST if status < 500 else INTERNAL)
     kept = {name: value for name, value in error.get_headers() if name == "Allow"}
     return answer(problem, problem.meaning, headers=kept)
+
+
+def _read_model_behind(error: ReadModelBehind) -> Response:
+    return answer(READ_MODEL_BEHIND, str(error), headers={"Retry-After": "1"}, **error.shown)
 
 
 def _invalid_request(error: InvalidRequest) -> Response:

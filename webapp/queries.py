@@ -1,20 +1,31 @@
-"""The read side over HTTP: each endpoint asks one query of a read model."""
+"""The read side over HTTP: each endpoint asks one query of a read model, or of an order's past."""
 
 from dataclasses import asdict
 from typing import Any
 
-from flask import Blueprint
+from flask import Blueprint, Response
 from flask.typing import ResponseReturnValue
 
 from core.event_sourcing.postgres_store import PostgresEventStore
 from core.orders.errors import OrderNotFound
 from core.read_models.details import OrderDetails, find_details
-from core.read_models.summary import OrderFilter, list_orders, statistics
-from webapp import problems
+from core.read_models.history import NoSuchVersion, audit_trail, changes, details_as_of, details_at_version
+from core.read_models.past_orders import statistics_as_of, summaries_as_of
+from core.read_models.summary import OrderFilter, list_orders, order_summaries, statistics
+from webapp import headers, problems
 from webapp.cursor import encode_cursor
 from webapp.database import db
 from webapp.requests import read_query
-from webapp.schemas import STATUSES, NoQuery, OrdersOfStatusQuery, OrdersQuery
+from webapp.schemas import (
+    STATUSES,
+    DiffQuery,
+    NoQuery,
+    OrderQuery,
+    OrdersOfStatusQuery,
+    OrdersQuery,
+    StatisticsQuery,
+)
+from webapp.waiting import order_is_shown, position_is_shown
 
 bp = Blueprint("queries", __name__)
 
@@ -34,23 +45,73 @@ def index_of_status(status: str) -> ResponseReturnValue:
 
 @bp.get("/orders/statistics")
 def show_statistics() -> ResponseReturnValue:
-    read_query(NoQuery)
-    return asdict(statistics(db.session()))
+    query = read_query(StatisticsQuery)
+    _require_position(query)
+    session = db.session()
+    return asdict(statistics_as_of(session, query.as_of) if query.as_of else statistics(session))
 
 
 @bp.get("/orders/<order_id:order_id>")
 def show_order(order_id: str) -> ResponseReturnValue:
+    query = read_query(OrderQuery)
+    if query.version is not None:
+        details = details_at_version(db.session(), order_id, query.version)
+    elif query.as_of is not None:
+        details = details_as_of(db.session(), order_id, query.as_of)
+    else:
+        details = _present(order_id, query.min_version or 1)
+    tag = {"ETag": headers.etag(details.version)}
+    return Response(status=304, headers=tag) if headers.client_has(details.version) else (_details(details), 200, tag)
+
+
+@bp.get("/orders/<order_id:order_id>/events")
+def show_events(order_id: str) -> ResponseReturnValue:
     read_query(NoQuery)
-    session = db.session()
-    details = find_details(session, order_id)
-    if details is not None:
-        return _details(details)
-    if PostgresEventStore(session).exists(order_id):
-        raise problems.ReadModelBehind(f"Order {order_id} is stored but not shown yet; try again in a second.")
-    raise OrderNotFound(order_id)
+    return {"order_id": order_id, "events": [asdict(entry) for entry in audit_trail(db.session(), order_id)]}
+
+
+@bp.get("/orders/<order_id:order_id>/diff")
+def show_diff(order_id: str) -> ResponseReturnValue:
+    query = read_query(DiffQuery)
+    before, after = (
+        details_at_version(db.session(), order_id, version) for version in (query.from_version, query.to_version)
+    )
+    return {
+        "order_id": order_id,
+        "from_version": query.from_version,
+        "to_version": query.to_version,
+        "changes": [asdict(change) for change in changes(before, after)],
+    }
+
+
+def _present(order_id: str, version: int) -> OrderDetails:
+    """The order as the read model shows it, if need be after waiting. Raises ReadModelBehind, OrderNotFound."""
+    details = find_details(db.session(), order_id)
+    if details is None or details.version < version:
+        stored = PostgresEventStore(db.session()).version(order_id)
+        if not stored:
+            raise OrderNotFound(order_id)
+        if stored < version:
+            raise NoSuchVersion(order_id, version, stored)
+        db.session.remove()  # a request that waits holds no connection
+        if seconds := headers.wait_seconds():
+            order_is_shown(order_id, version, seconds)
+            details = find_details(db.session(), order_id)
+    if details is None or details.version < version:
+        shown = details.version if details else 0
+        raise problems.ReadModelBehind(f"Order {order_id} is stored but shown at version {shown} only.", version=shown)
+    return details
+
+
+def _require_position(query: StatisticsQuery) -> None:
+    """Raises ReadModelBehind."""
+    position = query.min_position
+    if position is not None and not position_is_shown("summary", position, headers.wait_seconds()):
+        raise problems.ReadModelBehind(f"The orders do not show every event up to position {position} yet.")
 
 
 def _page(query: OrdersOfStatusQuery, status: str | None) -> dict[str, Any]:
+    _require_position(query)
     matching = OrderFilter(
         status=status,
         customer_name=query.customer_name,
@@ -58,7 +119,8 @@ def _page(query: OrdersOfStatusQuery, status: str | None) -> dict[str, Any]:
         placed_to=query.placed_to,
         min_total_amount=query.min_total_amount,
     )
-    orders, end = list_orders(db.session(), matching=matching, after=query.cursor, limit=query.limit)
+    rows = summaries_as_of(query.as_of) if query.as_of else order_summaries
+    orders, end = list_orders(db.session(), matching=matching, after=query.cursor, limit=query.limit, rows=rows)
     return {"orders": [order._asdict() for order in orders], "next_cursor": encode_cursor(end) if end else None}
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
 
 from core.orders import values
 from core.orders.errors import InvalidValue
@@ -75,13 +75,53 @@ def _least_amount(text: str) -> Decimal:
     return values.amount("min_total_amount", Decimal(text))
 
 
+def _past(text: str) -> datetime:
+    moment = _time(text)
+    if moment > datetime.now(UTC):
+        raise InvalidValue("as_of", "must not be in the future")
+    return moment
+
+
+def _count(text: str) -> int:
+    """A version or position."""
+    if not re.fullmatch(r"[1-9][0-9]{0,17}", text):
+        raise InvalidValue("version", "must be a whole number from 1")
+    return int(text)
+
+
+Past = Annotated[datetime | None, PlainValidator(_past)]
+Count = Annotated[int, PlainValidator(_count)]
+
+
 class NoQuery(Strict):
-    pass
-
-
-class OrdersOfStatusQuery(Strict):
     """Query strings hold text; each parameter may be given once."""
 
+
+class OrderQuery(NoQuery):
+    """An order as it is, at least at `min_version`; or as it was at a version or a time."""
+
+    min_version: Count | None = None
+    version: Count | None = None
+    as_of: Past = None
+
+    @model_validator(mode="after")
+    def _one_at_the_most(self) -> "OrderQuery":
+        if len(self.model_fields_set) > 1:
+            raise InvalidValue("version", "cannot be combined: give one of min_version, version and as_of")
+        return self
+
+
+class DiffQuery(NoQuery):
+    from_version: Annotated[Count, Field(alias="from")]
+    to_version: Annotated[Count, Field(alias="to")]
+
+
+class StatisticsQuery(NoQuery):
+    min_position: Count | None = None
+    as_of: Past = None
+
+
+class OrdersOfStatusQuery(StatisticsQuery):
     limit: Annotated[int, BeforeValidator(_page_size)] = 50
     cursor: Annotated[PageEnd | None, PlainValidator(decode_cursor)] = None
     customer_name: Annotated[str | None, PlainValidator(values.customer_name)] = None

@@ -72,7 +72,7 @@ READ_LATER = text(f"""
     ORDER BY aggregate_id, version
 """)
 
-EXISTS = text("SELECT EXISTS (SELECT FROM events WHERE aggregate_id = :aggregate_id AND version = 1)")
+VERSION = text("SELECT coalesce(max(version), 0) FROM events WHERE aggregate_id = :aggregate_id")
 
 READ_ALL = text(f"SELECT {COLUMNS} FROM events ORDER BY position")
 
@@ -125,8 +125,9 @@ class PostgresEventStore:
         query = select(*(events.c[name] for name in COLUMNS.split(", "))).where(ids.among(events.c.aggregate_id))
         return iter(self._session.execute(query.order_by(events.c.aggregate_id, events.c.version)).all())
 
-    def exists(self, aggregate_id: str) -> bool:
-        return bool(self._session.execute(EXISTS, {"aggregate_id": aggregate_id}).scalar_one())
+    def version(self, aggregate_id: str) -> int:
+        """That of the last event; 0 if there is none."""
+        return int(self._session.execute(VERSION, {"aggregate_id": aggregate_id}).scalar_one())
 
     def read_all(self) -> Iterator[RecordedEvent]:
         return map(recorded, self._session.execute(READ_ALL, execution_options={"yield_per": 1000}))

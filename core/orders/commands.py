@@ -36,4 +36,5 @@ class ShipOrder:
     tracking_number: str
 
 
-OrderCommand = PlaceOrder | AddOrderItem | ConfirmOrder | CancelOrder | ShipOrder
+OrderChange = AddOrderItem | ConfirmOrder | CancelOrder | ShipOrder
+OrderCommand = PlaceOrder | OrderChange

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.postgres_store import PostgresEventStore, recorded
+from core.read_models.announcements import announce
 
 MANY = 1000  # events
 REFUSALS = (psycopg.DataError, psycopg.IntegrityError, DatatypeMismatch, CannotCoerce)
@@ -133,7 +134,9 @@ def _project(
     later = read_rows(islice(PostgresEventStore(session).read_later(shown), most))
     views, failures = fold_rows(projector, later, stored)
     changed = sorted(order_id for order_id, view in views.items() if view.version > shown[order_id])
-    projector.save(session, [views[order_id] for order_id in changed])
+    if changed:
+        projector.save(session, [views[order_id] for order_id in changed])
+        announce(session, changed)
     return Projected({order_id: view.version for order_id, view in views.items()}, failures)
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.ids import Ids
 from core.event_sourcing.postgres_store import PostgresEventStore
+from core.read_models.announcements import announce
 from core.read_models.parking import record_failures
 from core.read_models.projector import Failure, Projector, fold_rows, read_rows, will_pass
 from core.read_models.rebuild_plan import claim_range
@@ -59,6 +60,7 @@ def _rebuild(
 ) -> dict[str, Failure]:
     views, failures = fold_rows(projector, stream, {})
     refused = _replace(session, projector, list(views.values()), stream, locked)
+    announce(session, list(views))
     unshown = {order_id for order_id, failure in refused.items() if failure.version == 1}
     head, *parts = projector.tables
     delete_rows(session, head, (locked - views.keys()) | unshown)

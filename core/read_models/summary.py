@@ -1,11 +1,11 @@
 """The summary of orders: one row each, for lists and statistics."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import Index, Select, Table, func, select, tuple_
+from sqlalchemy import ColumnElement, FromClause, Index, Table, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from core.database import metadata
@@ -22,6 +22,10 @@ order_summaries = Table(
     Index(None, "placed_at", "order_id"),
     Index(None, "status", "placed_at", "order_id"),
     Index(None, "customer_name", "placed_at", "order_id"),
+    # For the statistics as of a time.
+    Index(None, "confirmed_at"),
+    Index(None, "shipped_at", postgresql_include=["total_amount"]),
+    Index(None, "cancelled_at", "confirmed_at"),
 )
 
 
@@ -65,32 +69,34 @@ class PageEnd:
 
 
 def list_orders(
-    session: Session, *, matching: OrderFilter, after: PageEnd | None, limit: int
+    session: Session,
+    *,
+    matching: OrderFilter,
+    after: PageEnd | None,
+    limit: int,
+    rows: FromClause = order_summaries,
 ) -> tuple[list[OrderHeader], PageEnd | None]:
-    """One page, newest placed first, and where it ends if more orders follow."""
-    table = order_summaries.c
-    query = _filtered(select(order_summaries), matching)
+    """One page, newest placed first, and where it ends if more orders follow; of these rows."""
+    query = select(rows).where(*_conditions(rows, matching))
     if after is not None:
-        query = query.where(tuple_(table.placed_at, table.order_id) < tuple_(after.placed_at, after.order_id))
-    query = query.order_by(table.placed_at.desc(), table.order_id.desc()).limit(limit + 1)
+        query = query.where(tuple_(rows.c.placed_at, rows.c.order_id) < tuple_(after.placed_at, after.order_id))
+    query = query.order_by(rows.c.placed_at.desc(), rows.c.order_id.desc()).limit(limit + 1)
     found = [OrderHeader._make(row) for row in session.execute(query)]
     page = found[:limit]
     return page, PageEnd(page[-1].placed_at, page[-1].order_id) if len(found) > limit else None
 
 
-def _filtered(query: Select[tuple[object, ...]], matching: OrderFilter) -> Select[tuple[object, ...]]:
-    table = order_summaries.c
+def _conditions(rows: FromClause, matching: OrderFilter) -> Iterator[ColumnElement[bool]]:
     if matching.status is not None:
-        query = query.where(table.status == matching.status)
+        yield rows.c.status == matching.status
     if matching.customer_name is not None:
-        query = query.where(table.customer_name == matching.customer_name)
+        yield rows.c.customer_name == matching.customer_name
     if matching.placed_from is not None:
-        query = query.where(table.placed_at >= matching.placed_from)
+        yield rows.c.placed_at >= matching.placed_from
     if matching.placed_to is not None:
-        query = query.where(table.placed_at < matching.placed_to)
+        yield rows.c.placed_at < matching.placed_to
     if matching.min_total_amount is not None:
-        query = query.where(table.total_amount >= matching.min_total_amount)
-    return query
+        yield rows.c.total_amount >= matching.min_total_amount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

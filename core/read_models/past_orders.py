@@ -1,0 +1,81 @@
+"""The list and the statistics as they were at any time.
+
+An order's summary holds the time of each change of its status, and none of them ever changes, so a past status follows
+from the present row; only the version is looked up among the events.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Subquery, case, literal, select, text
+from sqlalchemy.orm import Session
+
+from core.event_sourcing.postgres_store import events
+from core.orders.order import Status
+from core.read_models.summary import OrderStatistics, order_summaries
+
+
+def summaries_as_of(moment: datetime) -> Subquery:
+    """The rows of the summary as they were, with the same columns."""
+    now = order_summaries.c
+    then = literal(moment)
+
+    def past(column: ColumnElement[object], changed_at: ColumnElement[datetime]) -> ColumnElement[object]:
+        return case((changed_at <= then, column))
+
+    status = case(
+        (now.cancelled_at <= then, Status.CANCELLED.value),
+        (now.shipped_at <= then, Status.SHIPPED.value),
+        (now.confirmed_at <= then, Status.CONFIRMED.value),
+        else_=Status.PENDING.value,
+    )
+    version = (
+        select(events.c.version)
+        .where(events.c.aggregate_id == now.order_id, events.c.occurred_at <= then)
+        .order_by(events.c.version.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    return (
+        select(
+            now.order_id,
+            now.customer_name,
+            status.label("status"),
+            now.total_amount,
+            now.placed_at,
+            past(now.confirmed_at, now.confirmed_at).label("confirmed_at"),
+            past(now.shipped_at, now.shipped_at).label("shipped_at"),
+            past(now.cancelled_at, now.cancelled_at).label("cancelled_at"),
+            past(now.tracking_number, now.shipped_at).label("tracking_number"),
+            past(now.cancel_reason, now.cancelled_at).label("cancel_reason"),
+            version.label("version"),
+        )
+        .where(now.placed_at <= then)
+        .subquery()
+    )
+
+
+# Each count is a range of one index. What was shipped or cancelled stays so, which makes the rest differences.
+STATISTICS_AS_OF = text("""
+    SELECT
+        (SELECT count(*) FROM order_summary_read_models WHERE placed_at <= :moment) AS placed,
+        (SELECT count(*) FROM order_summary_read_models WHERE confirmed_at <= :moment) AS once_confirmed,
+        shipped.count AS shipped, shipped.revenue,
+        cancelled.count AS cancelled, cancelled.once_confirmed AS cancelled_once_confirmed
+    FROM
+        (SELECT count(*), coalesce(sum(total_amount), 0.00) AS revenue FROM order_summary_read_models
+         WHERE shipped_at <= :moment) AS shipped,
+        (SELECT count(*), count(confirmed_at) AS once_confirmed FROM order_summary_read_models
+         WHERE cancelled_at <= :moment) AS cancelled
+""")
+
+
+def statistics_as_of(session: Session, moment: datetime) -> OrderStatistics:
+    found = session.execute(STATISTICS_AS_OF, {"moment": moment}).one()
+    return OrderStatistics(
+        total_count=found.placed,
+        pending_count=found.placed - found.once_confirmed - (found.cancelled - found.cancelled_once_confirmed),
+        confirmed_count=found.once_confirmed - found.shipped - found.cancelled_once_confirmed,
+        shipped_count=found.shipped,
+        cancelled_count=found.cancelled,
+        total_revenue=found.revenue,
+    )

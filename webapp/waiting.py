@@ -1,0 +1,121 @@
+"""Requests that wait until the read side shows something; woken by the projection's own notifications.
+
+A waiting request holds a thread, but no database connection and no lock. One more thread per process listens.
+"""
+
+import json
+import logging
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+from flask import current_app
+
+from core.read_models.announcements import CHANNEL, EVERY_ORDER
+from core.read_models.visibility import shown_version, shows_position
+from core.read_models.wiring import PROJECTORS
+from webapp.database import sessions
+
+logger = logging.getLogger(__name__)
+
+WAITS = "orderlog-waits"
+MOST_WAITS = 8  # at a time in one process; above that, requests answer as if their time were over
+RECHECK_SECONDS = 1.0  # a notification can be lost with the listener's connection
+RECONNECT_SECONDS = 1.0
+
+
+class Waits:
+    """Make one per process, after any fork; it connects when first needed. `url` is for psycopg."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._room = threading.BoundedSemaphore(MOST_WAITS)
+        self._waiting: dict[str, set[threading.Event]] = defaultdict(set)
+        self._lock = threading.Lock()
+        self._listener: threading.Thread | None = None
+
+    def until(self, reached: Callable[[], bool], order_id: str, seconds: float) -> bool:
+        """Whether `reached` became true in time; it is asked again after each projection of this order, or of any for
+        EVERY_ORDER."""
+        if reached():
+            return True
+        if not seconds or not self._room.acquire(blocking=False):
+            return False
+        try:
+            with self._woken(order_id) as woken:
+                return _wait(reached, woken, time.monotonic() + seconds)
+        finally:
+            self._room.release()
+
+    @contextmanager
+    def _woken(self, order_id: str) -> Iterator[threading.Event]:
+        woken = threading.Event()
+        with self._lock:
+            self._waiting[order_id].add(woken)
+            if self._listener is None or not self._listener.is_alive():
+                self._listener = threading.Thread(target=self._listen, name="listen", daemon=True)
+                self._listener.start()
+        try:
+            yield woken
+        finally:
+            with self._lock:
+                self._waiting[order_id].discard(woken)
+                if not self._waiting[order_id]:
+                    del self._waiting[order_id]
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                with psycopg.connect(self._url, autocommit=True, connect_timeout=3) as connection:
+                    connection.execute(f"LISTEN {CHANNEL}")
+                    self._wake(EVERY_ORDER)  # for what came before
+                    for news in connection.notifies():
+                        self._wake(news.payload)
+            except psycopg.OperationalError as error:
+                logger.warning("Waiting requests recheck once a second until PostgreSQL is back (%s).", error)
+                time.sleep(RECONNECT_SECONDS)
+
+    def _wake(self, payload: str) -> None:
+        with self._lock:
+            order_ids = list(self._waiting) if payload == EVERY_ORDER else [*json.loads(payload), EVERY_ORDER]
+            for order_id in order_ids:
+                for woken in self._waiting.get(order_id, ()):
+                    woken.set()
+
+
+def order_is_shown(order_id: str, version: int, seconds: float) -> bool:
+    """Whether both read models show this version of the order, now or within these seconds."""
+
+    def reached() -> bool:
+        with sessions().begin() as session:
+            return shown_version(session, PROJECTORS, order_id) >= version
+
+    return _waits().until(reached, order_id, seconds)
+
+
+def position_is_shown(name: str, position: int, seconds: float) -> bool:
+    """The same of a read model and every event up to this position."""
+
+    def reached() -> bool:
+        with sessions().begin() as session:
+            return shows_position(session, name, PROJECTORS[name], position)
+
+    return _waits().until(reached, EVERY_ORDER, seconds)
+
+
+def _waits() -> Waits:
+    waits: Waits = current_app.extensions[WAITS]
+    return waits
+
+
+def _wait(reached: Callable[[], bool], woken: threading.Event, deadline: float) -> bool:
+    while not reached():
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return False
+        woken.wait(min(left, RECHECK_SECONDS))
+        woken.clear()
+    return True
