@@ -8,6 +8,7 @@ from core.command_handler import OrderCommandHandler
 from core.event_sourcing.postgres_store import transaction
 from core.orders.commands import AddOrderItem, CancelOrder, ConfirmOrder, OrderCommand, PlaceOrder, ShipOrder
 from webapp.database import db
+from webapp.request_id import event_metadata
 from webapp.requests import read_body
 from webapp.schemas import AddOrderItemBody, CancelOrderBody, ConfirmOrderBody, PlaceOrderBody, ShipOrderBody
 from worker.enqueue import Enqueuer
@@ -57,7 +58,7 @@ def ship_order(order_id: str) -> ResponseReturnValue:
 def accept(command: OrderCommand) -> dict[str, str | int]:
     """Append and commit, then tell the workers, then answer."""
     handler = OrderCommandHandler(transaction(db.session()))
-    recorded = handler.handle(command, metadata={"correlation_id": str(uuid7())})
+    recorded = handler.handle(command, metadata=event_metadata())
     enqueuer: Enqueuer = current_app.extensions[ENQUEUER]
     enqueuer.enqueue(recorded)
     last = recorded[-1]
