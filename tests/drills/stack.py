@@ -135,6 +135,7 @@ class Stack:
 def _environment(database_url: str, redis_url: str) -> dict[str, str]:
     return {
         "PATH": f"{PYTHON_FOLDER}:/usr/bin:/bin:{Path(shutil.which('sh') or '/bin/sh').parent}",
+        "ORDERLOG_AUTH": "off",
         "PYTHONUNBUFFERED": "1",
         "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
         "DATABASE_URL": database_url,

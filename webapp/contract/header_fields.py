@@ -75,5 +75,7 @@ ANSWER_HEADERS: dict[str, Schema] = {
     },
     RETRY_AFTER: _answer("Seconds to wait before the next try.", {"type": "integer", "minimum": 1}, 2),
     WWW_AUTHENTICATE: _answer("How to bring a key (RFC 6750).", {"type": "string"}, 'Bearer realm="orderlog"'),
-    REQUEST_ID: _answer("The id of the request, in its events and log lines too.", {"type": "string"}, "0b8f2a3c-shop-17"),
+    REQUEST_ID: _answer(
+        "The id of the request, in its events and log lines too.", {"type": "string"}, "0b8f2a3c-shop-17"
+    ),
 }
