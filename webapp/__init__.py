@@ -24,6 +24,7 @@ from webapp import (
     security_headers,
     waiting,
 )
+from webapp.contract import pages
 from webapp.database import db, engine_options, migrate
 from webapp.json_text import ExactJson
 from webapp.requests import LARGEST_BODY
@@ -62,7 +63,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     db.init_app(app)
     migrate.init_app(app)
     _guard(app, web)
-    for part in (problems, cli):
+    for part in (problems, cli, pages):
         part.init_app(app)
     for blueprint in (commands.bp, queries.bp, health.bp):
         app.register_blueprint(blueprint)

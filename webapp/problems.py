@@ -229,7 +229,6 @@ def init_app(app: Flask) -> None:
     }
     for error, handler in handlers.items():
         app.register_error_handler(error, handler)
-    app.add_url_rule("/problems/<slug>", "problem", _explain)
 
 
 def _http(error: HTTPException) -> ResponseReturnValue:
@@ -283,11 +282,3 @@ def _programming(error: ProgrammingError) -> Response:
 def _unexpected(error: Exception) -> Response:
     logger.error("Unexpected error", exc_info=error)
     return answer(INTERNAL, "The service failed on this request; nothing more can be said here.")
-
-
-def _explain(slug: str) -> ResponseReturnValue:
-    problem = PROBLEMS.get(slug)
-    if problem is None:
-        return answer(NOT_FOUND, NOT_FOUND.meaning)
-    text = f"{problem.title} ({problem.status})\n\n{problem.meaning}\n"
-    return Response(text, content_type="text/plain; charset=utf-8")

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
+from core.api_keys import Scope
 from core.orders.order import Status
 from webapp import problems
 from webapp.contract.answers import Version
@@ -43,6 +44,12 @@ class WithVersion(ProblemDocument):
     version: Version
 
 
+class WithNeededScope(ProblemDocument):
+    """`needed_scope` is null where no scope would do."""
+
+    needed_scope: Scope | None
+
+
 class WithShownVersion(ProblemDocument):
     """`version` is how far the order is shown, 0 for not at all; it is there if an order was asked for."""
 
@@ -54,6 +61,7 @@ DOCUMENTS: Mapping[Problem, type[ProblemDocument]] = {
     problems.REFUSED_BY_STATUS: WithOrderStatus,
     problems.NO_SUCH_VERSION: WithLatestVersion,
     problems.ORDER_HAS_MOVED_ON: WithVersion,
+    problems.SCOPE_REQUIRED: WithNeededScope,
     problems.READ_MODEL_BEHIND: WithShownVersion,
 }
 
