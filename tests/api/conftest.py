@@ -9,10 +9,18 @@ from redis import Redis
 from sqlalchemy.orm import Session, sessionmaker
 
 from local.servers import PostgresServer, ValkeyServer
+from tests.api.contract import ContractClient
 from tests.api.databases import new_database
 from tests.api.hints import Queue
 from tests.api.keys import Keys
 from tests.conftest import make_app
+
+
+@pytest.fixture
+def app(app: Flask) -> Flask:
+    """Its clients check every answer."""
+    app.test_client_class = ContractClient
+    return app
 
 
 @pytest.fixture
@@ -37,6 +45,7 @@ def keys(sessions: sessionmaker[Session]) -> Keys:
 def guarded_app(database_url: str, valkey: ValkeyServer) -> Iterator[Flask]:
     """Asks for keys."""
     app = make_app(database_url, valkey.url, AUTH=True)
+    app.test_client_class = ContractClient
     yield app
     with app.app_context():
         app.extensions["sqlalchemy"].engine.dispose()

@@ -89,8 +89,7 @@ def resolve(document: Json, part: Json) -> Json:
 
 def rule(schema: Json) -> str:
     """A schema in words: `integer, 1 to 200`."""
-    kind: str = " or ".join(schema["enum"]) if "enum" in schema else schema.get("format", schema["type"])
-    words = [kind]
+    words: list[str] = [" or ".join(schema["enum"]) if "enum" in schema else schema.get("format") or schema["type"]]
     if "exclusiveMinimum" in schema:
         words.append(f"above {schema['exclusiveMinimum']}")
     if "minimum" in schema:
