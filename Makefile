@@ -3,9 +3,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 TESTS ?= tests
+DRILLS ?= tests/drills
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format lock clean install-run install-dev
+.PHONY: help run test drill lint format lock clean install-run install-dev
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
@@ -15,6 +16,9 @@ run: install-run ## start everything here in the foreground; Ctrl-C stops it
 
 test: install-dev lint ## lint, then run every test on real servers; TESTS=tests/unit runs a part
 	@$(BIN)/python -m pytest $(TESTS)
+
+drill: install-dev ## break the whole stack under real load, then prove that nothing was lost or doubled; 15 minutes
+	@DRILL=full $(BIN)/python -m pytest $(DRILLS) --capture=no --timeout=900
 
 lint: install-dev ## check style, types and the borders between the packages
 	@$(BIN)/ruff check .

@@ -37,7 +37,13 @@ task_acks_late = False
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
 worker_cancel_long_running_tasks_on_connection_loss = False
-broker_transport_options = {"socket_connect_timeout": 5, "socket_keepalive": True}
+# So is one whose connections have gone silent, as after a failover: without these two settings nobody would notice.
+broker_transport_options = {
+    "socket_connect_timeout": 5,
+    "socket_keepalive": True,
+    "socket_timeout": 5,
+    "health_check_interval": 5,
+}
 
 # A catch-up that nobody took is dropped in the end, so that few of them wait for workers that come back. Whether it is
 # too old the worker tells by its own clock from the time that Beat gave, and the clocks of two machines may differ.

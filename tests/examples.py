@@ -31,6 +31,8 @@ CANCELLED = OrderCancelled(order_id=ORDER_ID, reason="顧客都合によるキ�
 
 EVERY_EVENT: list[OrderEvent] = [PLACED, LAPTOP_ADDED, CONFIRMED, SHIPPED, CANCELLED]
 
+LIFE: list[OrderEvent] = [PLACED, LAPTOP_ADDED, MICE_ADDED, CONFIRMED, SHIPPED]
+
 EVERY_STATE: dict[str, tuple[OrderEvent, ...]] = {
     "pending and empty": (PLACED,),
     "pending with items": (PLACED, LAPTOP_ADDED),

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import click
 
-from core.read_models.rebuild import Progress
+from core.read_models.rebuild_plan import Progress
 
 SECONDS_BETWEEN_LINES = 2.0
 

@@ -121,7 +121,7 @@ def _page(query: OrdersOfStatusQuery, status: str | None) -> dict[str, Any]:
     )
     rows = summaries_as_of(query.as_of) if query.as_of else order_summaries
     orders, end = list_orders(db.session(), matching=matching, after=query.cursor, limit=query.limit, rows=rows)
-    return {"orders": [asdict(order) for order in orders], "next_cursor": encode_cursor(end) if end else None}
+    return {"orders": [order._asdict() for order in orders], "next_cursor": encode_cursor(end) if end else None}
 
 
 def _details(details: OrderDetails) -> dict[str, Any]:
@@ -134,4 +134,4 @@ def _details(details: OrderDetails) -> dict[str, Any]:
         }
         for item in details.items
     ]
-    return {**asdict(details.header), "items": items, "items_total": details.items_total}
+    return {**details.header._asdict(), "items": items, "items_total": details.items_total}

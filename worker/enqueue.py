@@ -56,7 +56,7 @@ class Enqueuer:
             if time.monotonic() - since > WORTH_SENDING:
                 raise TimeoutError("the broker was away for too long")
             if self._connection is None:
-                self._connection = _connect()
+                self._connection = connect()
             producer = app.amqp.Producer(self._connection, auto_declare=False)
             project_event.apply_async((order_id, version), producer=producer, retry=False, headers=headers)
         except Exception as error:  # whatever it is, the event is stored and the answer must go out
@@ -77,7 +77,7 @@ def _headers(recorded: RecordedEvent) -> dict[str, str]:
     return {REQUEST_ID: request_id} if request_id else {}
 
 
-def _connect() -> Connection:
+def connect() -> Connection:
     """A connection that gives up at its first failure."""
     options = {"max_retries": 0, "socket_connect_timeout": 1, "socket_timeout": 1}
     return app.connection_for_write(transport_options=options)

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from threading import RLock
 
 from core.event_sourcing.codec import decode, encode
@@ -41,7 +40,7 @@ class InMemoryEventStore:
     def read_all(self) -> Iterator[RecordedEvent]:
         with self._lock:
             log = list(self._log)
-        return (replace(recorded, event=decode(*json.loads(stored))) for recorded, stored in log)
+        return (recorded._replace(event=decode(*json.loads(stored))) for recorded, stored in log)
 
     @contextmanager
     def transaction(self) -> Iterator["InMemoryEventStore"]:

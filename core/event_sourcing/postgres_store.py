@@ -122,8 +122,8 @@ class PostgresEventStore:
 
     def read_streams(self, ids: Ids) -> Iterator[Row[Any]]:
         """Whole streams, one after the other; for `recorded` to decode."""
-        query = select(events).where(ids.among(events.c.aggregate_id))
-        return iter(self._session.execute(query.order_by(events.c.aggregate_id, events.c.version)))
+        query = select(*(events.c[name] for name in COLUMNS.split(", "))).where(ids.among(events.c.aggregate_id))
+        return iter(self._session.execute(query.order_by(events.c.aggregate_id, events.c.version)).all())
 
     def version(self, aggregate_id: str) -> int:
         """That of the last event; 0 if there is none."""
@@ -144,14 +144,9 @@ def transaction(session: Session) -> Transaction:
     return open_store
 
 
-def recorded(row: Row[Any]) -> RecordedEvent:
+def recorded(row: Sequence[Any]) -> RecordedEvent:
     """The event that a row of `events` holds. Raises UnknownEventType."""
-    metadata = dict(row.metadata)
-    return RecordedEvent(
-        position=row.position,
-        aggregate_id=row.aggregate_id,
-        version=row.version,
-        event=decode(row.event_type, metadata.pop("schema_version"), row.event_data),
-        metadata=metadata,
-        occurred_at=row.occurred_at,
-    )
+    position, aggregate_id, version, event_type, event_data, stored_metadata, occurred_at = row
+    metadata = dict(stored_metadata)
+    event = decode(event_type, metadata.pop("schema_version"), event_data)
+    return RecordedEvent(position, aggregate_id, version, event, metadata, occurred_at)

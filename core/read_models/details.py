@@ -1,21 +1,20 @@
 """The details of one order: its header and its items with their sum."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from itertools import groupby
-from operator import attrgetter, itemgetter
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 
-from sqlalchemy import Column, Integer, Numeric, Table, Text, delete, select
+from sqlalchemy import Column, Integer, Numeric, Table, Text, select
 from sqlalchemy.orm import Session
 
 from core.database import metadata
 from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.ids import IdList
 from core.orders.events import OrderItemAdded
-from core.read_models.header import OrderHeader, evolve, header_columns, header_values
-from core.read_models.rows import Values, lock_rows, upsert_parts, upsert_rows
+from core.read_models.header import OrderHeader, evolve, header_columns
+from core.read_models.rows import Values, lock_rows, replace_parts, replace_rows, upsert_parts, upsert_rows
 
 order_details = Table(
     "order_details_read_models",
@@ -37,8 +36,7 @@ order_items = Table(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderItem:
+class OrderItem(NamedTuple):
     version: int
     product_name: str
     quantity: int
@@ -46,8 +44,7 @@ class OrderItem:
     subtotal: Decimal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderDetails:
+class OrderDetails(NamedTuple):
     """When evolved from a stored row, `items` are only those added since; `items_total` counts them all."""
 
     header: OrderHeader
@@ -77,7 +74,7 @@ class DetailsProjector:
         if view is None:
             return OrderDetails(header=header)
         if not isinstance(recorded.event, OrderItemAdded):
-            return replace(view, header=header)
+            return view._replace(header=header)
         item = _item(recorded.version, recorded.event)
         return OrderDetails(header=header, items=(*view.items, item), items_total=view.items_total + item.subtotal)
 
@@ -86,9 +83,8 @@ class DetailsProjector:
         upsert_parts(session, order_items, _item_rows(views, written))
 
     def replace(self, session: Session, views: Sequence[OrderDetails], locked: Collection[str]) -> None:
-        written = upsert_rows(session, order_details, [_row(view) for view in views], locked=locked)
-        session.execute(delete(order_items).where(IdList(written).among(order_items.c.order_id)))
-        upsert_parts(session, order_items, _item_rows(views, written))
+        written = replace_rows(session, order_details, [_row(view) for view in views], locked)
+        replace_parts(session, order_items, _item_rows(views, written), written)
 
 
 def find_details(session: Session, order_id: str) -> OrderDetails | None:
@@ -98,7 +94,7 @@ def find_details(session: Session, order_id: str) -> OrderDetails | None:
 def read_details(session: Session, order_ids: Sequence[str]) -> dict[str, OrderDetails]:
     """Read in one statement, so that header and items are of the same version."""
     query = (
-        select(order_details, *(order_items.c[name].label(f"item_{name}") for name in _ITEM_FIELDS))
+        select(order_details, *(order_items.c[name].label(f"item_{name}") for name in OrderItem._fields))
         .outerjoin(order_items, order_items.c.order_id == order_details.c.order_id)
         .where(IdList(order_ids).among(order_details.c.order_id))
         .order_by(order_details.c.order_id, order_items.c.version)
@@ -107,21 +103,17 @@ def read_details(session: Session, order_ids: Sequence[str]) -> dict[str, OrderD
     for order_id, grouped in groupby(session.execute(query).mappings(), key=itemgetter("order_id")):
         rows = [dict(row) for row in grouped]
         items = tuple(_stored_item(row) for row in rows if row["item_version"] is not None)
-        found[order_id] = replace(_without_items(rows[0]), items=items)
+        found[order_id] = _without_items(rows[0])._replace(items=items)
     return found
 
 
-_HEADER_FIELDS = tuple(field.name for field in fields(OrderHeader))
-_ITEM_FIELDS = tuple(field.name for field in fields(OrderItem))
-
-
 def _without_items(row: Mapping[str, Any]) -> OrderDetails:
-    header = OrderHeader(**{name: row[name] for name in _HEADER_FIELDS})
+    header = OrderHeader(**{name: row[name] for name in OrderHeader._fields})
     return OrderDetails(header=header, items_total=row["items_total"])
 
 
 def _stored_item(row: Mapping[str, Any]) -> OrderItem:
-    return OrderItem(**{name: row[f"item_{name}"] for name in _ITEM_FIELDS})
+    return OrderItem(**{name: row[f"item_{name}"] for name in OrderItem._fields})
 
 
 def _item(version: int, event: OrderItemAdded) -> OrderItem:
@@ -134,12 +126,9 @@ def _item(version: int, event: OrderItemAdded) -> OrderItem:
     )
 
 
-_item_values = attrgetter(*_ITEM_FIELDS)
-
-
 def _row(view: OrderDetails) -> Values:
-    return (*header_values(view.header), view.items_total)
+    return (*view.header, view.items_total)
 
 
 def _item_rows(views: Sequence[OrderDetails], written: Collection[str]) -> list[Values]:
-    return [(view.order_id, *_item_values(item)) for view in views if view.order_id in written for item in view.items]
+    return [(view.order_id, *item) for view in views if view.order_id in written for item in view.items]

@@ -1,10 +1,8 @@
 """What every view of an order shows: all of it but the items. Shared by the summary and the details."""
 
-from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from decimal import Decimal
-from operator import attrgetter
-from typing import Any, assert_never
+from typing import Any, NamedTuple, assert_never
 
 from sqlalchemy import Column, DateTime, Integer, Numeric, Text
 
@@ -13,9 +11,8 @@ from core.orders.events import OrderCancelled, OrderConfirmed, OrderItemAdded, O
 from core.orders.order import Status
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderHeader:
-    """`version` is that of the last event shown. Amounts have two places; times are UTC."""
+class OrderHeader(NamedTuple):
+    """A row of `header_columns`. `version` is that of the last event shown. Amounts have two places; times are UTC."""
 
     order_id: str
     customer_name: str
@@ -27,7 +24,7 @@ class OrderHeader:
     cancelled_at: datetime | None = None
     tracking_number: str | None = None
     cancel_reason: str | None = None
-    version: int
+    version: int = 1
 
 
 class BrokenStream(Exception):
@@ -51,26 +48,23 @@ def evolve(header: OrderHeader | None, recorded: RecordedEvent) -> OrderHeader:
             status=Status.PENDING.value,
             total_amount=event.total_amount,
             placed_at=event.placed_at,
-            version=version,
         )
     if version != header.version + 1 or isinstance(event, OrderPlaced):
         raise BrokenStream(recorded.aggregate_id, header.version, version)
     match event:
         case OrderItemAdded():
-            return replace(header, version=version)
+            return header._replace(version=version)
         case OrderConfirmed():
-            return replace(header, status=Status.CONFIRMED.value, confirmed_at=event.confirmed_at, version=version)
+            return header._replace(status=Status.CONFIRMED.value, confirmed_at=event.confirmed_at, version=version)
         case OrderCancelled():
-            return replace(
-                header,
+            return header._replace(
                 status=Status.CANCELLED.value,
                 cancelled_at=event.cancelled_at,
                 cancel_reason=event.reason,
                 version=version,
             )
         case OrderShipped():
-            return replace(
-                header,
+            return header._replace(
                 status=Status.SHIPPED.value,
                 shipped_at=event.shipped_at,
                 tracking_number=event.tracking_number,
@@ -78,10 +72,6 @@ def evolve(header: OrderHeader | None, recorded: RecordedEvent) -> OrderHeader:
             )
         case _:
             assert_never(event)
-
-
-header_values = attrgetter(*(field.name for field in fields(OrderHeader)))
-"""A header's row, in the order of `header_columns`."""
 
 
 def header_columns() -> list[Column[Any]]:

@@ -1,7 +1,7 @@
 """An order's past: its audit trail, and the details as they were, folded by the details projector's own code."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
 from typing import Any, assert_never
@@ -108,10 +108,10 @@ def _fold(stream: list[RecordedEvent]) -> OrderDetails:
 
 
 def _fields(details: OrderDetails) -> Iterator[tuple[str, object]]:
-    yield from asdict(details.header).items()
+    yield from details.header._asdict().items()
     yield "items_total", details.items_total
     for number, item in enumerate(details.items):
-        yield f"items/{number}", asdict(item)
+        yield f"items/{number}", item._asdict()
 
 
 def _entry(recorded: RecordedEvent, changed: tuple[Change, ...]) -> AuditEntry:

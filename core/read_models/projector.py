@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any, Protocol, TypeVar
 
 import psycopg
-from psycopg.errors import DatatypeMismatch
+from psycopg.errors import CannotCoerce, DatatypeMismatch
 from sqlalchemy import Row, Table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -17,6 +17,7 @@ from core.event_sourcing.postgres_store import PostgresEventStore, recorded
 from core.read_models.announcements import announce
 
 MANY = 1000  # events
+REFUSALS = (psycopg.DataError, psycopg.IntegrityError, DatatypeMismatch, CannotCoerce)
 
 
 class View(Protocol):
@@ -95,7 +96,7 @@ def will_pass(error: Exception) -> bool:
     if not isinstance(cause, psycopg.Error):
         return isinstance(cause, PoolTimeout)
     cannot_be_sent = isinstance(cause, psycopg.ProgrammingError) and cause.sqlstate is None
-    return not cannot_be_sent and not isinstance(cause, psycopg.DataError | psycopg.IntegrityError | DatatypeMismatch)
+    return not cannot_be_sent and not isinstance(cause, REFUSALS)
 
 
 def _project_alone(sessions: sessionmaker[Session], projector: Projector[Any], order_id: str) -> Projected:

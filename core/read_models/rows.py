@@ -1,16 +1,17 @@
 """Rows that belong to one order and carry the version they show: reading them to change them, and writing them."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 from psycopg import sql
-from sqlalchemy import ColumnElement, MetaData, Table, select
+from sqlalchemy import ColumnElement, MetaData, Table, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from core.event_sourcing.ids import IdList
 
-Values = Sequence[Any]  # of one row, in the order of the table's columns
+Values = Sequence[Any]  # of one row, in the order of the table's columns; the first is the order's id
 
 
 def lock_rows(session: Session, table: Table, order_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -19,17 +20,36 @@ def lock_rows(session: Session, table: Table, order_ids: Sequence[str]) -> dict[
     return {row["order_id"]: dict(row) for row in session.execute(query).mappings()}
 
 
-def upsert_rows(session: Session, table: Table, rows: Sequence[Values], *, locked: Collection[str] = ()) -> set[str]:
-    """Write whole rows unless a later version is stored by now; rows in `locked` are overwritten even then.
-
-    Returns the ids of the orders written."""
-    new = insert(table).excluded
-    return _upsert(session, table, rows, (table.c.version < new.version) | IdList(locked).among(table.c.order_id))
+def upsert_rows(session: Session, table: Table, rows: Sequence[Values]) -> set[str]:
+    """Write whole rows unless a later version is stored by now. Returns the ids of the orders written."""
+    return _upsert(session, table, rows, table.c.version < insert(table).excluded.version)
 
 
 def upsert_parts(session: Session, table: Table, rows: Sequence[Values]) -> None:
     """Write rows of a table that follows a row which this transaction has written."""
     _upsert(session, table, rows, None)
+
+
+def replace_rows(session: Session, table: Table, rows: Sequence[Values], locked: Collection[str]) -> set[str]:
+    """Write whole rows: over those that this transaction has locked, whatever they show; else as `upsert_rows` does.
+
+    Returns the ids of the orders written."""
+    held = [row for row in rows if row[0] in locked]
+    replaced = {row[0] for row in held}
+    delete_rows(session, table, replaced)
+    _copy(session, table, held)
+    return replaced | upsert_rows(session, table, [row for row in rows if row[0] not in locked])
+
+
+def replace_parts(session: Session, table: Table, rows: Sequence[Values], order_ids: Collection[str]) -> None:
+    """Write all rows of these orders in a table that follows a row which this transaction has written."""
+    delete_rows(session, table, order_ids)
+    _copy(session, table, rows)
+
+
+def delete_rows(session: Session, table: Table, order_ids: Collection[str]) -> None:
+    if order_ids:
+        session.execute(delete(table).where(IdList(order_ids).among(table.c.order_id)))
 
 
 FEW = 20  # rows; from here on COPY is quicker
@@ -43,7 +63,7 @@ def _upsert(session: Session, table: Table, rows: Sequence[Values], guard: Colum
         names = table.columns.keys()
         statement = statement.values([dict(zip(names, row, strict=True)) for row in rows])
     else:
-        staging = _copy(session, table, rows)
+        staging = _stage(session, table, rows)
         statement = statement.from_select(table.columns.keys(), select(staging).order_by(*staging.primary_key))
     statement = statement.on_conflict_do_update(
         constraint=table.primary_key,
@@ -53,22 +73,25 @@ def _upsert(session: Session, table: Table, rows: Sequence[Values], guard: Colum
     return set(session.execute(statement.returning(table.c.order_id)).scalars())
 
 
-def _copy(session: Session, table: Table, rows: Iterable[Values]) -> Table:
+def _stage(session: Session, table: Table, rows: Sequence[Values]) -> Table:
     """A temporary table with these rows, empty again after the transaction."""
     staging = table.to_metadata(MetaData(), name=f"staging_{table.name}")
-    cursor = session.connection().connection.cursor()
+    make = "CREATE TEMPORARY TABLE IF NOT EXISTS {staging} (LIKE {table}) ON COMMIT DELETE ROWS; TRUNCATE {staging}"
     names = {"staging": sql.Identifier(staging.name), "table": sql.Identifier(table.name)}
-    cursor.execute(
-        sql.SQL(
-            "CREATE TEMPORARY TABLE IF NOT EXISTS {staging} (LIKE {table}) ON COMMIT DELETE ROWS; TRUNCATE {staging}"
-        ).format(**names)
-    )
+    with closing(session.connection().connection.cursor()) as cursor:
+        cursor.execute(sql.SQL(make).format(**names))
+    _copy(session, staging, rows)
+    return staging
+
+
+def _copy(session: Session, table: Table, rows: Sequence[Values]) -> None:
+    if not rows:
+        return
     columns = sql.SQL(", ").join(map(sql.Identifier, table.columns.keys()))
-    with cursor.copy(sql.SQL("COPY {staging} ({columns}) FROM STDIN").format(columns=columns, **names)) as copy:
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table.name), columns)
+    with closing(session.connection().connection.cursor()) as cursor, cursor.copy(statement) as copy:
         for row in rows:
             copy.write_row(row)
-    cursor.close()
-    return staging
 
 
 def ids_behind(session: Session, table: Table, versions: Mapping[str, int]) -> list[str]:

@@ -12,8 +12,8 @@ from core.database import metadata
 from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.ids import IdList
 from core.orders.order import Status
-from core.read_models.header import OrderHeader, evolve, header_columns, header_values
-from core.read_models.rows import lock_rows, upsert_rows
+from core.read_models.header import OrderHeader, evolve, header_columns
+from core.read_models.rows import lock_rows, replace_rows, upsert_rows
 
 order_summaries = Table(
     "order_summary_read_models",
@@ -37,16 +37,16 @@ class SummaryProjector:
 
     def read(self, session: Session, order_ids: Sequence[str]) -> Mapping[str, OrderHeader]:
         query = select(order_summaries).where(IdList(order_ids).among(order_summaries.c.order_id))
-        return {row["order_id"]: OrderHeader(**row) for row in session.execute(query).mappings()}
+        return {row.order_id: OrderHeader._make(row) for row in session.execute(query)}
 
     def evolve(self, view: OrderHeader | None, recorded: RecordedEvent) -> OrderHeader:
         return evolve(view, recorded)
 
     def save(self, session: Session, views: Sequence[OrderHeader]) -> None:
-        self.replace(session, views, locked=())
+        upsert_rows(session, order_summaries, views)
 
     def replace(self, session: Session, views: Sequence[OrderHeader], locked: Collection[str]) -> None:
-        upsert_rows(session, order_summaries, list(map(header_values, views)), locked=locked)
+        replace_rows(session, order_summaries, views, locked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ def list_orders(
     if after is not None:
         query = query.where(tuple_(rows.c.placed_at, rows.c.order_id) < tuple_(after.placed_at, after.order_id))
     query = query.order_by(rows.c.placed_at.desc(), rows.c.order_id.desc()).limit(limit + 1)
-    found = [OrderHeader(**row) for row in session.execute(query).mappings()]
+    found = [OrderHeader._make(row) for row in session.execute(query)]
     page = found[:limit]
     return page, PageEnd(page[-1].placed_at, page[-1].order_id) if len(found) > limit else None
 

@@ -1,8 +1,8 @@
 """Comparing read models, row by row and field by field, with what the events say."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 from sqlalchemy import Table, func, select, text
@@ -171,7 +171,7 @@ def _fields(name: str, stored: Any | None, expected: Any | None) -> list[Differe
         return [Difference(name, expected.order_id, "row", "none", "there is one")] if expected is not None else []
     if expected is None:
         return [Difference(name, stored.order_id, "row", "there is one", "none")]
-    left, right = _flat(asdict(stored)), _flat(asdict(expected))
+    left, right = _flat(stored), _flat(expected)
     return [
         Difference(name, stored.order_id, path, left.get(path), right.get(path))
         for path in sorted(left.keys() | right.keys())
@@ -180,14 +180,21 @@ def _fields(name: str, stored: Any | None, expected: Any | None) -> list[Differe
 
 
 def _flat(value: object, path: str = "") -> dict[str, object]:
-    """{"items": [{"quantity": 2}]} as {"items.0.quantity": 2}."""
-    parts: Iterable[tuple[object, object]]
-    if isinstance(value, Mapping):
-        parts = value.items()
-    elif isinstance(value, list | tuple):
-        parts = enumerate(value)
-    else:
+    """{"items": [{"quantity": 2}]} as {"items.0.quantity": 2}; views and what they hold count as mappings."""
+    parts = _parts(value)
+    if parts is None:
         return {path: value}
     return {
-        name: part for key, whole in parts for name, part in _flat(whole, f"{path}.{key}" if path else str(key)).items()
+        name: part
+        for key, whole in parts.items()
+        for name, part in _flat(whole, f"{path}.{key}" if path else str(key)).items()
     }
+
+
+def _parts(value: object) -> Mapping[Any, object] | None:
+    """By field, key or index; None for what has none."""
+    if is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, list | tuple):
+        return dict(zip(getattr(value, "_fields", range(len(value))), value, strict=True))
+    return value if isinstance(value, Mapping) else None

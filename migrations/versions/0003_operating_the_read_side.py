@@ -37,7 +37,6 @@ def upgrade() -> None:
         sa.Column("from_id", sa.Text, nullable=False),
         sa.Column("until_id", sa.Text),
         sa.Column("events", sa.Integer, nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
         sa.Column("done", sa.Boolean, nullable=False, server_default=sa.false()),
     )
 

@@ -86,6 +86,15 @@ def problem(answer: TestResponse, status: int, slug: str) -> dict[str, Any]:
     return document
 
 
+def accepted(answer: TestResponse, order_id: str, version: int) -> int:
+    """The position of the event that the command has stored; the answer is complete and says this version."""
+    document = read(answer)
+    assert answer.status_code in (200, 201)
+    assert document == {"order_id": order_id, "version": version, "position": document["position"]}
+    assert answer.headers["ETag"] == f'"{version}"'
+    return int(document["position"])
+
+
 def faults(answer: TestResponse) -> dict[str, str]:
     """What a 422 says of each pointer."""
     document = problem(answer, 422, "invalid-request")

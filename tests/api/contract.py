@@ -1,6 +1,5 @@
 """Holding answers to the contract: a client for tests that checks every answer it gets."""
 
-from collections.abc import Sequence
 from functools import cache
 from typing import Any
 

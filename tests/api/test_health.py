@@ -29,13 +29,6 @@ def test_the_process_lives_without_any_server(valkey: ValkeyServer) -> None:
     assert app.test_client().get("/livez").status_code == 200
 
 
-def test_it_is_ready_when_both_servers_are_there(client: FlaskClient) -> None:
-    answer = client.get("/readyz")
-
-    assert answer.status_code == 200
-    assert read(answer) == {"status": "ready", "checks": {"postgresql": "ok", "redis": "ok"}}
-
-
 def assert_degraded(client: FlaskClient) -> None:
     answer = client.get("/readyz")
     assert answer.status_code == 200

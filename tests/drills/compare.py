@@ -48,19 +48,23 @@ def orders_behind(connection: psycopg.Connection[Any]) -> int:
     return int(row[0])
 
 
-def compare(database_url: str, journal: Journal) -> Findings:
-    with psycopg.connect(database_url, row_factory=dict_row, options="-c TimeZone=UTC") as connection:
-        log = [LoggedEvent(*row.values()) for row in connection.execute(LOG)]
-        findings = Findings(stored=len(log))
-        _compare_journal(log, journal, findings)
-        expected = replay(log)
-        _compare_headers("summary", _by_order(connection, SUMMARIES), expected, findings)
-        details, items = _by_order(connection, DETAILS), _items_by_order(connection)
-        for order_id in details.keys() | items.keys():
-            sum_shown = details.get(order_id, {}).pop("items_total", None)
-            _compare_items(order_id, sum_shown, items.get(order_id, {}), expected.get(order_id), findings)
-        _compare_headers("details", details, expected, findings)
+def compare(connection: psycopg.Connection[Any], journal: Journal) -> Findings:
+    log = [LoggedEvent(*row.values()) for row in _rows(connection, LOG)]
+    findings = Findings(stored=len(log))
+    _compare_journal(log, journal, findings)
+    expected = replay(log)
+    _compare_headers("summary", _by_order(connection, SUMMARIES), expected, findings)
+    details, items = _by_order(connection, DETAILS), _items_by_order(connection)
+    for order_id in details.keys() | items.keys():
+        sum_shown = details.get(order_id, {}).pop("items_total", None)
+        _compare_items(order_id, sum_shown, items.get(order_id, {}), expected.get(order_id), findings)
+    _compare_headers("details", details, expected, findings)
     return findings
+
+
+def _rows(connection: psycopg.Connection[Any], query: str) -> list[dict[str, Any]]:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query).fetchall()
 
 
 def _compare_journal(log: list[LoggedEvent], journal: Journal, findings: Findings) -> None:
@@ -79,13 +83,13 @@ def _compare_journal(log: list[LoggedEvent], journal: Journal, findings: Finding
             findings.gaps.append(f"{order_id}: {events} events up to version {last[order_id]}")
 
 
-def _by_order(connection: psycopg.Connection[dict[str, Any]], query: str) -> dict[str, dict[str, Any]]:
-    return {row["order_id"]: row for row in connection.execute(query)}
+def _by_order(connection: psycopg.Connection[Any], query: str) -> dict[str, dict[str, Any]]:
+    return {row["order_id"]: row for row in _rows(connection, query)}
 
 
-def _items_by_order(connection: psycopg.Connection[dict[str, Any]]) -> dict[str, dict[int, dict[str, Any]]]:
+def _items_by_order(connection: psycopg.Connection[Any]) -> dict[str, dict[int, dict[str, Any]]]:
     items: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
-    for row in connection.execute(ITEMS):
+    for row in _rows(connection, ITEMS):
         items[row.pop("order_id")][row.pop("version")] = row
     return items
 

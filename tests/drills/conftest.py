@@ -5,7 +5,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.drills.drill import FULL, reports
+from tests.drills.report import HEADINGS
 from tests.drills.servers import Servers
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if FULL:
+        terminalreporter.section("drills")
+        terminalreporter.write_line(HEADINGS)
+        terminalreporter.write_line("|---" * HEADINGS.count(" |") + "|")
+        for report in reports:
+            terminalreporter.write_line(report.row)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from worker.tasks import project_event
 
 TIMES = 3
 MIXED = 300  # deliveries out of which the next is picked
-MOST_WAITING = 500  # hints in the broker
+MOST_WAITING = 100  # hints in the broker, so that the last delivery is not long in coming
 
 
 class Deliveries:
@@ -68,8 +68,8 @@ class Deliveries:
                 time.sleep(0.02)
 
 
-def tasks_done(redis_url: str) -> int:
-    """How many hints the workers have taken up, by their own count."""
+def tasks_done(redis_url: str, workers: int) -> int:
+    """How many hints so many workers have taken up, by their own count."""
     with Connection(redis_url) as connection:
-        answers = app.control.inspect(connection=connection, timeout=2).stats() or {}
+        answers = app.control.inspect(connection=connection, timeout=5, limit=workers).stats() or {}
     return sum(stats["total"].get(project_event.name, 0) for stats in answers.values())

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 
@@ -13,7 +14,7 @@ from tests.drills.compare import compare, orders_behind
 from tests.drills.faults import Fault
 from tests.drills.journal import Journal
 from tests.drills.load import Load
-from tests.drills.report import Report
+from tests.drills.report import MOST_SECONDS, Report
 from tests.drills.stack import Stack
 from tests.e2e.stack import wait_until
 
@@ -21,6 +22,8 @@ FULL = os.environ.get("DRILL") == "full"
 SEED = int(os.environ.get("DRILL_SEED", "20260131"))
 PATIENCE = 30.0  # how long the read models are waited for; what takes more than 5 s fails all the same
 LONGEST_LOAD = 900
+
+reports: list[Report] = []  # of this run of pytest, for the table at its end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +45,7 @@ def run(
     faults: Sequence[Fault] = (),
     counted: Counter[str] | None = None,
     patience: float = PATIENCE,
+    most_seconds: float = MOST_SECONDS,
     journal: Journal | None = None,
     alongside: AbstractContextManager[object] | None = None,
     settle: Callable[[], object] = lambda: None,
@@ -56,21 +60,25 @@ def run(
             wait_for_events(journal, events * number // len(faults))
             fault()
         wait_for_events(journal, events)
-    stopped = time.monotonic()
-    seconds = seconds_to_catch_up(stack.database_url, patience)
-    settle()
+    stopped = time.monotonic()  # the last fault has ended, and the last client has its answer
+    with psycopg.connect(stack.database_url, autocommit=True, options="-c TimeZone=UTC") as connection:
+        seconds = seconds_to_catch_up(connection, stopped, patience)
+        settle()
+        findings = compare(connection, journal)
     report = Report(
         name=name,
         seed=SEED,
         faults=counted if counted is not None else Counter(),
         acknowledged=len(journal.acknowledged),
         unknown=len(journal.unknown),
-        findings=compare(stack.database_url, journal),
+        findings=findings,
         load_seconds=stopped - began,
         seconds=seconds,
         logs=stack.logs,
+        most_seconds=most_seconds,
     )
     print(report, flush=True)
+    reports.append(report)
     return report
 
 
@@ -78,12 +86,10 @@ def wait_for_events(journal: Journal, number: int) -> None:
     wait_until(lambda: len(journal.acknowledged) >= number, LONGEST_LOAD)
 
 
-def seconds_to_catch_up(database_url: str, patience: float) -> float | None:
-    """From now, when the last fault has ended and the last client has its answer, until no order is behind."""
-    began = time.monotonic()
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        while orders_behind(connection):
-            if time.monotonic() - began > patience:
-                return None
-            time.sleep(0.05)
-    return time.monotonic() - began
+def seconds_to_catch_up(connection: psycopg.Connection[Any], since: float, patience: float) -> float | None:
+    """Until no order is behind."""
+    while orders_behind(connection):
+        if time.monotonic() - since > patience:
+            return None
+        time.sleep(0.05)
+    return time.monotonic() - since

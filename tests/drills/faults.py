@@ -69,6 +69,10 @@ class Faults:
         self._through_proxy().black_hole(self._random.uniform(1, 3))
         self.count["black-holed broker"] += 1
 
+    def strand_connections(self) -> None:
+        self._through_proxy().strand()
+        self.count["connections to the broker silent for good"] += 1
+
     def reset_connections(self) -> None:
         self._through_proxy().reset(self._random.uniform(0, 1))
         self.count["connections to the broker reset"] += 1
@@ -109,8 +113,8 @@ class Faults:
 
 
 def _running(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """Without those that are just starting, before they have become what they will be, and the dead."""
-    return [process for process in processes if any(word in command_line(process) for word in ("celery", "granian"))]
+    """Without the dead, and without those that are still a shell about to become the program."""
+    return [process for process in processes if "python" in command_line(process).split(" ")[0]]
 
 
 def _children(tops: list[psutil.Process]) -> list[psutil.Process]:

@@ -13,7 +13,8 @@ from tests.drills.journal import Journal
 
 CLIENTS = 6
 ANSWER_SECONDS = 30
-PAUSE_AFTER_FAILURE = 0.05
+PAUSE_AFTER_FAILURE = 0.05  # of the connection
+PAUSE_AFTER_ERROR = 0.2  # the service said that it cannot now
 SHARED = 0.2  # of the items go to an order of some client, so that commands on one order meet
 
 Command = tuple[str, str, dict[str, Any]]  # tag, path, body
@@ -120,7 +121,7 @@ class Client:
         if status < 500:
             self._journal.refuse(tag)
         else:
-            time.sleep(PAUSE_AFTER_FAILURE)
+            time.sleep(PAUSE_AFTER_ERROR)
         return None
 
     def _connect(self) -> http.client.HTTPConnection:

@@ -27,6 +27,7 @@ class Proxy:
         self._delay = 0.0
         self._resetting = False
         self._writers: set[asyncio.StreamWriter] = set()
+        self._stranded: set[asyncio.StreamWriter] = set()
         self._pumps: set[asyncio.Task[None]] = set()
 
     def __enter__(self) -> Self:
@@ -61,6 +62,10 @@ class Proxy:
         time.sleep(seconds)
         self._resetting = False
 
+    def strand(self) -> None:
+        """The connections there are stay open and pass nothing on, for ever; new ones work. So dies a host or a NAT."""
+        self._loop.call_soon_threadsafe(self._stranded.update, self._writers)
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._resetting:
             _reset(writer)
@@ -82,6 +87,8 @@ class Proxy:
         with suppress(OSError):
             while data := await source.read(CHUNK):
                 await self._open.wait()
+                if sink in self._stranded:
+                    continue
                 await asyncio.sleep(self._delay)
                 sink.write(data)
                 await sink.drain()

@@ -7,6 +7,10 @@ from pathlib import Path
 from tests.drills.compare import Findings
 
 MOST_SECONDS = 5.0
+HEADINGS = (
+    "| drill | faults | acknowledged | unknown | stored | lost | never asked for | gaps | duplicated effects "
+    "| read-model differences | seconds to catch up |"
+)
 EXAMPLES = 5  # findings of a kind that are shown
 
 
@@ -23,12 +27,31 @@ class Report:
     load_seconds: float
     seconds: float | None
     logs: Path
+    most_seconds: float = MOST_SECONDS
 
     @property
     def passed(self) -> bool:
         found = self.findings
         anything = found.lost or found.unasked or found.gaps or found.duplicated or found.differences
-        return not anything and self.seconds is not None and self.seconds <= MOST_SECONDS
+        return not anything and self.seconds is not None and self.seconds <= self.most_seconds
+
+    @property
+    def row(self) -> str:
+        """Of a Markdown table under HEADINGS."""
+        found = self.findings
+        caught_up = "not reached" if self.seconds is None else f"{self.seconds:.1f}"
+        numbers = [
+            self.acknowledged,
+            self.unknown,
+            found.stored,
+            *map(len, (found.lost, found.unasked, found.gaps, found.duplicated, found.differences)),
+            caught_up,
+        ]
+        return f"| {' | '.join(map(str, [self.name, self.broken, *numbers]))} |"
+
+    @property
+    def broken(self) -> str:
+        return ", ".join(f"{count} x {fault}" for fault, count in self.faults.items()) or "none"
 
     def __str__(self) -> str:
         found = self.findings
@@ -48,12 +71,11 @@ class Report:
             "seconds to catch up": caught_up,
             "seconds of load": f"{self.load_seconds:.0f}",
         }
-        faults = ", ".join(f"{count} x {fault}" for fault, count in self.faults.items()) or "none"
         examples = [f"  {kind}: {each}" for kind, findings in kinds.items() for each in findings[:EXAMPLES]]
         return "\n".join(
             [
                 f"\ndrill: {self.name} (seed {self.seed}; logs in {self.logs})",
-                f"  faults: {faults}",
+                f"  faults: {self.broken}",
                 *(f"  {name:28}{value:>12}" for name, value in lines.items()),
                 *examples,
             ]

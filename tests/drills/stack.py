@@ -1,7 +1,7 @@
 """The web, worker and beat processes of one drill, by the Procfile's own commands; what dies is started again."""
 
+import os
 import queue
-import shutil
 import sys
 import threading
 import time
@@ -20,7 +20,6 @@ from local.supervisor import Supervisor
 from tests.e2e.stack import ROOT, wait_until
 
 START_SECONDS = 60
-PYTHON_FOLDER = Path(sys.executable).parent
 
 
 class Keeper(threading.Thread):
@@ -28,8 +27,7 @@ class Keeper(threading.Thread):
 
     def __init__(self) -> None:
         super().__init__(name="keeper", daemon=True)
-        self.deaths: list[str] = []
-        self.supervisor = Supervisor(lambda _, line: self.deaths.append(line))
+        self.supervisor = Supervisor(lambda _, line: None)
         self._jobs: queue.Queue[tuple[Any, Sequence[Any], Future[None]] | None] = queue.Queue()
 
     def run(self) -> None:
@@ -42,7 +40,10 @@ class Keeper(threading.Thread):
             if job is None:
                 return
             work, arguments, done = job
-            done.set_result(work(*arguments))
+            try:
+                done.set_result(work(*arguments))
+            except Exception as error:  # for whoever waits
+                done.set_exception(error)
 
     def do(self, work: Any, *arguments: Any) -> None:
         done: Future[None] = Future()
@@ -88,10 +89,14 @@ class Stack:
     def __enter__(self) -> Self:
         self.logs.mkdir(parents=True, exist_ok=True)
         self._keeper.start()
-        for kind, number in self._numbers.items():
-            for each in range(number):
-                self.start(f"{kind}-{each}")
-        wait_until(lambda: all(map(_ready, self.ports)), START_SECONDS)
+        try:
+            for kind, number in self._numbers.items():
+                for each in range(number):
+                    self.start(f"{kind}-{each}")
+            wait_until(lambda: all(map(_ready, self.ports)), START_SECONDS)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -126,15 +131,10 @@ class Stack:
                     continue
         return found
 
-    @property
-    def deaths(self) -> list[str]:
-        """What the supervisor has said of top processes that died."""
-        return self._keeper.deaths
-
 
 def _environment(database_url: str, redis_url: str) -> dict[str, str]:
     return {
-        "PATH": f"{PYTHON_FOLDER}:/usr/bin:/bin:{Path(shutil.which('sh') or '/bin/sh').parent}",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "ORDERLOG_AUTH": "off",
         "PYTHONUNBUFFERED": "1",
         "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",

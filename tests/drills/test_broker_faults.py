@@ -1,5 +1,7 @@
 """The broker dies, loses everything, goes silent, cuts connections, becomes slow."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy.engine import make_url
@@ -10,20 +12,44 @@ from tests.drills.proxy import Proxy
 from tests.drills.servers import Servers
 from tests.drills.stack import Stack
 
+FEW_EVENTS = 300
 EVENTS = Size(short=600, full=8_000)
 CRASHES = Size(short=2, full=10)
 FLUSHES = Size(short=1, full=5)
 NETWORK = Size(short=1, full=3)  # of each kind
 
 
-def test_broker_faults(servers: Servers, logs: Path) -> None:
+NOTICED = 20.0  # seconds; a connection that is merely silent has to be waited for before it can be given up
+
+
+@contextmanager
+def stack_behind_proxy(servers: Servers, logs: Path) -> Iterator[tuple[Stack, Faults]]:
     with Proxy(servers.valkey.port) as proxy:
         redis_url = make_url(servers.valkey.url).set(port=proxy.port).render_as_string(hide_password=False)
         with Stack(logs, database_url=servers.fresh_database(), redis_url=redis_url) as stack:
-            faults = Faults(stack, servers, SEED, proxy)
-            plan = [faults.crash_valkey] * int(CRASHES) + [faults.flush_waiting_hints] * int(FLUSHES)
-            plan += [faults.black_hole, faults.reset_connections, faults.slow_broker] * int(NETWORK)
-            report = run("broker faults", stack, events=int(EVENTS), faults=faults.mixed(plan), counted=faults.count)
+            yield stack, Faults(stack, servers, SEED, proxy)
+
+
+def test_broker_faults(servers: Servers, logs: Path) -> None:
+    with stack_behind_proxy(servers, logs) as (stack, faults):
+        plan = [faults.crash_valkey] * int(CRASHES) + [faults.flush_waiting_hints] * int(FLUSHES)
+        plan += [faults.black_hole, faults.reset_connections, faults.slow_broker] * int(NETWORK)
+        report = run("broker faults", stack, events=int(EVENTS), faults=faults.mixed(plan), counted=faults.count)
 
     assert faults.count.total() == len(plan)
+    assert report.passed, report
+
+
+def test_connections_silent_for_good(servers: Servers, logs: Path) -> None:
+    with stack_behind_proxy(servers, logs) as (stack, faults):
+        plan = [faults.flush_waiting_hints, faults.strand_connections]
+        report = run(
+            "connections to the broker silent for good",
+            stack,
+            events=FEW_EVENTS,
+            faults=plan,
+            counted=faults.count,
+            most_seconds=NOTICED,
+        )
+
     assert report.passed, report

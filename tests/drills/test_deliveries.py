@@ -12,7 +12,8 @@ from tests.drills.servers import Servers
 from tests.drills.stack import Stack
 from tests.e2e.stack import wait_until
 
-DELIVERIES = Size(short=3_000, full=20_001)
+DELIVERIES = Size(short=1_500, full=20_001)
+WORKERS = 4
 
 
 def deliver_three_times(
@@ -23,7 +24,7 @@ def deliver_three_times(
         logs,
         database_url=database_url,
         redis_url=redis_url,
-        workers=4,
+        workers=WORKERS,
         beats=0,
         web_app="tests.drills.factories:sends_no_hints",
         worker_app=worker_app,
@@ -36,7 +37,7 @@ def deliver_three_times(
             journal=journal,
             patience=patience,
             alongside=deliveries,
-            settle=lambda: wait_until(lambda: tasks_done(redis_url) >= deliveries.sent, 60),
+            settle=lambda: wait_until(lambda: tasks_done(redis_url, WORKERS) >= deliveries.sent, 60),
         )
     print(f"  {'deliveries':28}{deliveries.sent:>12}")
     assert deliveries.sent == TIMES * report.acknowledged >= int(DELIVERIES)

@@ -27,8 +27,7 @@ def test_killed_web_processes(servers: Servers, logs: Path) -> None:
         faults = Faults(stack, servers, SEED)
         kills = [faults.kill_web if number % 5 == 2 else faults.kill_web_process for number in range(int(KILLS))]
         last = partial(faults.wait_for_own_deaths, record, int(OWN_DEATHS))
-        plan = [*kills, last]
-        report = run("killed web processes", stack, events=int(EVENTS), faults=plan, counted=faults.count)
+        report = run("killed web processes", stack, events=int(EVENTS), faults=[*kills, last], counted=faults.count)
 
     assert faults.count.total() >= int(KILLS) + int(OWN_DEATHS)
     assert report.passed, report

@@ -14,10 +14,8 @@ from core.read_models.header import OrderHeader
 from core.read_models.projector import fold, project
 from core.read_models.summary import OrderFilter, list_orders
 from core.read_models.wiring import PROJECTORS
-from tests.examples import CONFIRMED, LAPTOP_ADDED, MICE_ADDED, ORDER_ID, PLACED, SHIPPED
+from tests.examples import CONFIRMED, LAPTOP_ADDED, LIFE, MICE_ADDED, ORDER_ID, PLACED
 from tests.streams import append
-
-LIFE = [PLACED, LAPTOP_ADDED, MICE_ADDED, CONFIRMED, SHIPPED]
 
 
 def project_all(sessions: sessionmaker[Session], order_id: str = ORDER_ID) -> None:

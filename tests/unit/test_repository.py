@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.event_sourcing.event_store import WrongExpectedVersion
+from core.event_sourcing.event_store import NewEvent, WrongExpectedVersion
 from core.event_sourcing.repository import OrderRepository
 from core.orders.errors import OrderNotFound
 from core.orders.events import OrderEvent
@@ -34,13 +34,19 @@ def test_a_loaded_order_is_its_history_replayed(history: tuple[OrderEvent, ...])
     replayed = Order()
     replayed.replay(history)
 
-    assert vars(OrderRepository(given_stored(*history)).load(ORDER_ID)) == vars(replayed)
+    assert vars(OrderRepository(given_stored(*history)).load(ORDER_ID).order) == vars(replayed)
+
+
+def test_a_loaded_order_says_when_its_last_event_happened() -> None:
+    store = given_stored(PLACED)
+    store.append(ORDER_ID, 1, [NewEvent(event=CANCELLED, occurred_at=LATER)])
+
+    assert OrderRepository(store).load(ORDER_ID).last_event_at == LATER
 
 
 def test_an_order_without_events_is_not_there() -> None:
     orders = OrderRepository(given_stored(PLACED))
 
-    assert orders.find("ORDER-404") is None
     with pytest.raises(OrderNotFound, match=r"^There is no order 'ORDER-404'\.$"):
         orders.load("ORDER-404")
 
@@ -48,7 +54,7 @@ def test_an_order_without_events_is_not_there() -> None:
 def test_saving_appends_all_that_was_decided_in_order() -> None:
     store = given_stored(PLACED, LAPTOP_ADDED)
     orders = OrderRepository(store)
-    order = orders.load(ORDER_ID)
+    order = orders.load(ORDER_ID).order
     add_mice(order)
     order.confirm(now=CONFIRMED.confirmed_at)
 
@@ -62,7 +68,7 @@ def test_saving_appends_all_that_was_decided_in_order() -> None:
 def test_a_saved_order_can_decide_and_be_saved_again() -> None:
     store = given_stored(PLACED)
     orders = OrderRepository(store)
-    order = orders.load(ORDER_ID)
+    order = orders.load(ORDER_ID).order
     add_mice(order)
     orders.save(order, now=NOON, metadata={})
     cancel(order)
@@ -76,14 +82,14 @@ def test_an_order_that_decided_nothing_stores_nothing() -> None:
     store = given_stored(PLACED)
     orders = OrderRepository(store)
 
-    assert orders.save(orders.load(ORDER_ID), now=LATER, metadata={}) == []
+    assert orders.save(orders.load(ORDER_ID).order, now=LATER, metadata={}) == []
     assert len(list(store.read_all())) == 1
 
 
 def test_an_order_changed_since_it_was_loaded_is_not_saved() -> None:
     store = given_stored(PLACED)
     orders = OrderRepository(store)
-    early, late = orders.load(ORDER_ID), orders.load(ORDER_ID)
+    early, late = orders.load(ORDER_ID).order, orders.load(ORDER_ID).order
     cancel(early)
     orders.save(early, now=LATER, metadata={})
     add_mice(late)
@@ -91,5 +97,5 @@ def test_an_order_changed_since_it_was_loaded_is_not_saved() -> None:
     with pytest.raises(WrongExpectedVersion, match=r"^The stream of ORDER-001 is no longer at version 1\.$"):
         orders.save(late, now=LATER, metadata={})
 
-    assert orders.load(ORDER_ID).status is Status.CANCELLED
+    assert orders.load(ORDER_ID).order.status is Status.CANCELLED
     assert late.uncommitted_events == [MICE_ADDED]

@@ -27,8 +27,8 @@ def list_parked(as_json: bool) -> None:
         echo_json([asdict(order) for order in orders])
         return
     for order in orders:
-        where = f"{order.order_id} version {order.version}"
-        click.echo(f"{order.projector}: {where}, {order.attempts} attempts: {order.error.splitlines()[0]}")
+        where = f"{order.projector}: {order.order_id} version {order.version}"
+        click.echo(f"{where}, attempts: {order.attempts}: {order.error.splitlines()[0]}")
     if not orders:
         click.echo("No order is parked.")
 

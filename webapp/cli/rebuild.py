@@ -1,27 +1,33 @@
 """`flask rebuild`."""
 
+import gc
 import multiprocessing
+import signal
 import sys
 import time
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import click
+import psycopg
 from flask.cli import with_appcontext
-from kombu.exceptions import OperationalError as BrokerError
+from sqlalchemy.exc import DBAPIError
 
 from core.database import session_factory
-from core.read_models.parking import failing_orders
-from core.read_models.rebuild import Rebuild, rebuild_next_range
+from core.read_models.parking import failing_orders, forget_overcome
+from core.read_models.projector import Projector
+from core.read_models.rebuild import rebuild_next_range
+from core.read_models.rebuild_plan import PlanIsGone, RebuildPlan
 from core.read_models.verify import steps
 from core.settings import Patience, Settings
 from webapp.cli.common import chosen, database_faults, names_argument, patience
-from webapp.cli.verify import compare
+from webapp.cli.verify import MOST_SHOWN, compare
 from webapp.database import unhurried_sessions as sessions
 from webapp.progress import Report, reporting
-from worker.tasks import rebuild_range
+from worker.rebuild import BrokerAway, ask_for_ranges, ranges_waiting
 
-# Ranges on the workers: how often to look how far they are, and after what standstill to ask for what is left again.
+# How often to look how far others are, and after what standstill to ask the workers again for what is left.
 LOOK_SECONDS = 0.2
 STANDSTILL_SECONDS = 10.0
 
@@ -42,66 +48,92 @@ def rebuild_command(names: tuple[str, ...], jobs: int, on_workers: bool, dry_run
         if dry_run:
             compare(projectors, steps(sessions())).echo()
             return
-        plan = Rebuild(sessions())
-        label = ", ".join(projectors)
         try:
-            with reporting(label) as report:
-                if on_workers:
-                    _on_workers(plan, list(projectors), report)
-                elif jobs > 1:
-                    _in_processes(plan, list(projectors), jobs, report)
-                else:
-                    while rebuild_next_range(sessions(), plan.id, projectors, patience()):
-                        report(plan.progress())
-            done = plan.progress()
-        finally:
-            plan.finish()
-        with sessions().begin() as session:
-            failing = failing_orders(session, list(projectors))
-    click.echo(f"{label}: {done.done} events in {done.seconds:.1f} s, {done.rate:,.0f} events/s")
-    for name, order_id in failing:
+            _rebuild(projectors, jobs, on_workers)
+        except (PlanIsGone, BrokerAway) as error:
+            raise click.ClickException(str(error)) from error
+        failing = _failing(projectors)
+    for name, order_id in failing[:MOST_SHOWN]:
         click.echo(f"{name}: order {order_id} was rebuilt only in part; see `flask parked show {order_id}`", err=True)
+    if len(failing) > MOST_SHOWN:
+        click.echo(f"… and {len(failing) - MOST_SHOWN} more orders", err=True)
     sys.exit(1 if failing else 0)
 
 
-def _in_processes(plan: Rebuild, names: Sequence[str], jobs: int, report: Report) -> None:
-    """What a process leaves that dies is done here in the end."""
-    url = Settings.load().database_url
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as processes:
-        helping = [processes.submit(work_off, url, plan.id, names, patience()) for _ in range(jobs)]
-        while not all(each.done() for each in helping):
-            time.sleep(LOOK_SECONDS)
-            report(plan.progress())
-    work_off(url, plan.id, names, patience())
-    report(plan.progress())
+def _rebuild(projectors: Mapping[str, Projector[Any]], jobs: int, on_workers: bool) -> None:
+    label = ", ".join(projectors)
+    with RebuildPlan(sessions()) as plan:
+        with reporting(label) as report:
+            if on_workers:
+                _on_workers(plan, list(projectors), report)
+            elif jobs > 1:
+                _in_processes(plan, list(projectors), jobs, report)
+            _here(plan, projectors, report)
+        done = plan.progress()
+    click.echo(f"{label}: {done.done} events in {done.seconds:.1f} s, {done.rate:,.0f} events/s")
+
+
+def _failing(projectors: Mapping[str, Projector[Any]]) -> list[tuple[str, str]]:
+    """(projector, order id) of each order that is shown only in part."""
+    with sessions().begin() as session:
+        for name, projector in projectors.items():
+            forget_overcome(session, name, projector)
+        return failing_orders(session, list(projectors))
+
+
+def _here(plan: RebuildPlan, projectors: Mapping[str, Projector[Any]], report: Report) -> None:
+    """What nobody else has done. A range that a process held which was killed is free a moment later."""
+    progress = plan.progress()
+    with _imports_not_garbage():
+        while progress.ranges_left:
+            if not rebuild_next_range(sessions(), plan.id, projectors, patience()):
+                time.sleep(LOOK_SECONDS)
+            progress = plan.progress()
+            report(progress)
+
+
+def _in_processes(plan: RebuildPlan, names: Sequence[str], jobs: int, report: Report) -> None:
+    """What a process leaves that dies is left to others."""
+    spawn = multiprocessing.get_context("spawn")
+    what = (Settings.load().database_url, plan.id, names, patience())
+    processes = [spawn.Process(target=work_off, args=what, daemon=True) for _ in range(jobs)]
+    for process in processes:
+        process.start()
+    while any(process.is_alive() for process in processes):
+        time.sleep(LOOK_SECONDS)
+        report(plan.progress())
 
 
 def work_off(database_url: str, rebuild_id: str, names: Sequence[str], patience: Patience) -> None:
-    """Take ranges until none is left to take."""
-    own_sessions = session_factory(database_url)
-    while rebuild_next_range(own_sessions, rebuild_id, chosen(names), patience):
-        pass
+    """Take ranges until none is left to take, or the process that started this one has died or ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    starter, own_sessions = multiprocessing.parent_process(), session_factory(database_url)
+    with _imports_not_garbage(), suppress(DBAPIError, psycopg.Error):  # the starter meets the same fault, and says so
+        while starter and starter.is_alive() and rebuild_next_range(own_sessions, rebuild_id, chosen(names), patience):
+            pass
 
 
-def _on_workers(plan: Rebuild, names: Sequence[str], report: Report) -> None:
-    """A task per range; tasks that were lost are sent again when nothing moves any more."""
-    progress = plan.progress()
-    while progress.ranges_left:
-        _ask_workers(plan.id, names, progress.ranges_left)
-        left, since = progress.ranges_left, time.monotonic()
-        while left and time.monotonic() - since < STANDSTILL_SECONDS:
-            time.sleep(LOOK_SECONDS)
-            progress = plan.progress()
-            report(progress)
-            if progress.ranges_left != left:
-                left, since = progress.ranges_left, time.monotonic()
-        if left:
-            click.echo(f"No range was finished for {STANDSTILL_SECONDS:.0f} s; asking the workers again.", err=True)
-
-
-def _ask_workers(rebuild_id: str, names: Sequence[str], ranges: int) -> None:
+@contextmanager
+def _imports_not_garbage() -> Iterator[None]:
+    """Looking through all that has been imported for garbage, again and again, would cost a fifth of the time."""
+    gc.freeze()
     try:
-        for _ in range(ranges):
-            rebuild_range.apply_async((rebuild_id, list(names)), retry=False)
-    except BrokerError as error:
-        raise click.ClickException("The broker does not answer; try again, or without --on-workers.") from error
+        yield
+    finally:
+        gc.unfreeze()
+
+
+def _on_workers(plan: RebuildPlan, names: Sequence[str], report: Report) -> None:
+    """A task per range; tasks that were lost are sent again when nothing moves any more."""
+    progress, moved = plan.progress(), time.monotonic()
+    ask_for_ranges(plan.id, names, progress.ranges_left)
+    while progress.ranges_left:
+        time.sleep(LOOK_SECONDS)
+        before, progress = progress, plan.progress()
+        report(progress)
+        if progress.ranges_left < before.ranges_left:
+            moved = time.monotonic()
+        elif time.monotonic() - moved > STANDSTILL_SECONDS:
+            click.echo(f"No range was finished for {STANDSTILL_SECONDS:g} s; do workers of this release run?", err=True)
+            ask_for_ranges(plan.id, names, progress.ranges_left - ranges_waiting())
+            moved = time.monotonic()

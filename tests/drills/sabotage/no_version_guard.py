@@ -1,16 +1,12 @@
 """The worker without its version guard: each hint's event is applied, whatever the row shows already."""
 
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Table
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 import worker.tasks
 from core.event_sourcing.postgres_store import PostgresEventStore
-from core.read_models import details, rows, summary
-from core.read_models.details import OrderDetails
 from core.read_models.projector import Projector
 from core.read_models.wiring import PROJECTORS
 from worker.app import app
@@ -25,25 +21,14 @@ def project_as_told(order_id: str, version: int) -> None:
 
 
 def _apply(session: Session, projector: Projector[Any], order_id: str, version: int) -> None:
+    """The row is made to say that it shows the version before, so that nothing stands in the event's way."""
+    table = projector.tables[0]
+    session.execute(update(table).where(table.c.order_id == order_id).values(version=version - 1))
     view = projector.lock(session, [order_id]).get(order_id)
     if view is None and version > 1:
         return
     told = next(PostgresEventStore(session).read_stream(order_id, after=version - 1))
-    before = None if version == 1 else _as_of(view, version - 1)
-    projector.save(session, [projector.evolve(before, told)])
-
-
-def _as_of(view: Any, version: int) -> Any:
-    """The view as it is, but saying that it shows this version."""
-    if isinstance(view, OrderDetails):
-        return replace(view, header=replace(view.header, version=version))
-    return replace(view, version=version)
-
-
-def overwrite_rows(session: Session, table: Table, values: Sequence[rows.Values]) -> set[str]:
-    return rows.upsert_rows(session, table, values, locked=[row[0] for row in values])
+    projector.save(session, [projector.evolve(view if version > 1 else None, told)])
 
 
 worker.tasks.project_event.run = project_as_told
-details.upsert_rows = overwrite_rows
-summary.upsert_rows = lambda session, table, values, locked: overwrite_rows(session, table, values)

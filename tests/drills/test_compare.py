@@ -1,0 +1,121 @@
+"""The comparison finds each kind of damage, and nothing where there is none."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from core.database import session_factory
+from core.read_models.projector import project
+from core.read_models.wiring import PROJECTORS
+from tests.drills.compare import Findings, compare, orders_behind
+from tests.drills.journal import Journal
+from tests.drills.servers import Servers
+from tests.examples import CONFIRMED, LAPTOP_ADDED, MICE_ADDED, ORDER_ID, PLACED, SHIPPED
+from tests.streams import append
+
+LIFE = [PLACED, LAPTOP_ADDED, MICE_ADDED, CONFIRMED, SHIPPED]
+TAGS = ["山田太郎", "ノートPC", "マウス", f"{ORDER_ID} confirmed", "TRACK-12345678"]
+KINDS = ("lost", "unasked", "gaps", "duplicated", "differences")
+
+COPY_EVENT = """
+    INSERT INTO events (aggregate_id, aggregate_type, version, event_type, event_data, metadata, occurred_at)
+    SELECT aggregate_id, aggregate_type, {version}, event_type, event_data || '{data}', metadata, occurred_at
+    FROM events WHERE version = 3
+"""
+DAMAGE = {
+    "a command stored twice": (COPY_EVENT.format(version=6, data="{}"), {"unasked", "differences"}),
+    "an event of no command": (COPY_EVENT.format(version=6, data='{"product_name": "?"}'), {"unasked", "differences"}),
+    "a version left out": (COPY_EVENT.format(version=7, data="{}"), {"unasked", "gaps", "differences"}),
+    "an item shown twice": (
+        """INSERT INTO order_item_read_models SELECT order_id, 9, product_name, quantity, unit_price, subtotal
+           FROM order_item_read_models WHERE version = 2""",
+        {"duplicated"},
+    ),
+    "a sum too high": ("UPDATE order_details_read_models SET items_total = items_total + 1", {"duplicated"}),
+    "a sum too low": ("UPDATE order_details_read_models SET items_total = items_total - 1", {"differences"}),
+    "a wrong quantity": ("UPDATE order_item_read_models SET quantity = 7 WHERE version = 3", {"differences"}),
+    "an item left out": ("DELETE FROM order_item_read_models WHERE version = 3", {"differences"}),
+    "a wrong field": ("UPDATE order_summary_read_models SET tracking_number = 'T'", {"differences"}),
+    "an earlier version": ("UPDATE order_details_read_models SET version = 4", {"differences"}),
+    "a row left out": ("DELETE FROM order_summary_read_models", {"differences"}),
+    "a row of no order": ("UPDATE order_summary_read_models SET order_id = 'X'", {"differences"}),
+}
+
+
+@pytest.fixture(scope="module")
+def database_url(servers: Servers) -> str:
+    """The example order as stored and projected."""
+    url = servers.fresh_database()
+    sessions = session_factory(url)
+    append(sessions, LIFE)
+    for projector in PROJECTORS.values():
+        project(sessions, projector, [ORDER_ID])
+    sessions.kw["bind"].dispose()
+    return url
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[psycopg.Connection[Any]]:
+    """What is changed through it is undone."""
+    with psycopg.connect(database_url, options="-c TimeZone=UTC") as connection:
+        yield connection
+        connection.rollback()
+
+
+def journal(*unanswered: str) -> Journal:
+    """Every command of the example order acknowledged, except these."""
+    journal = Journal()
+    for version, tag in enumerate(TAGS, start=1):
+        journal.send(tag)
+        if tag not in unanswered:
+            journal.acknowledge(tag, ORDER_ID, version)
+    return journal
+
+
+def found(findings: Findings) -> set[str]:
+    return {kind for kind in KINDS if getattr(findings, kind)}
+
+
+def test_nothing_is_found_where_all_is_well(connection: psycopg.Connection[Any]) -> None:
+    findings = compare(connection, journal("ノートPC"))
+
+    assert found(findings) == set()
+    assert findings.stored == len(LIFE)
+    assert orders_behind(connection) == 0
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damage_is_found(connection: psycopg.Connection[Any], damage: str) -> None:
+    statement, kinds = DAMAGE[damage]
+    connection.execute(statement)
+
+    assert found(compare(connection, journal())) == kinds
+
+
+@pytest.mark.parametrize(("order_id", "version"), [(ORDER_ID, 6), (ORDER_ID, 1), ("ORDER-002", 5)])
+def test_a_command_that_is_not_stored_as_acknowledged_is_lost(
+    connection: psycopg.Connection[Any], order_id: str, version: int
+) -> None:
+    written = journal()
+    written.send("another")
+    written.acknowledge("another", order_id, version)
+
+    assert found(compare(connection, written)) == {"lost"}
+
+
+def test_a_refused_command_must_not_be_stored(connection: psycopg.Connection[Any]) -> None:
+    written = journal("マウス")
+    written.refuse("マウス")
+
+    assert found(compare(connection, written)) == {"unasked"}
+
+
+@pytest.mark.parametrize("table", ["order_summary_read_models", "order_details_read_models"])
+def test_a_row_that_is_behind_is_waited_for(connection: psycopg.Connection[Any], table: str) -> None:
+    connection.execute(f"UPDATE {table} SET version = 4")
+    assert orders_behind(connection) == 1
+
+    connection.execute(f"DELETE FROM {table}")
+    assert orders_behind(connection) == 1
