@@ -13,6 +13,7 @@ from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
 from core.read_models.faults import describe
+from core.settings import Settings
 
 OURS = ("core", "worker", "webapp")
 NOTHING: Mapping[str, object] = MappingProxyType({})
@@ -48,6 +49,11 @@ def configure(log_format: str, level: str) -> None:
         }
     )
     logging.captureWarnings(True)
+
+
+def chosen_formatter() -> logging.Formatter:
+    """For granian's own lines, by webapp/granian_logs.json."""
+    return PlainLines() if Settings.load().log_format == "plain" else JsonLines()
 
 
 class AddContext(logging.Filter):

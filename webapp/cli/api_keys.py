@@ -15,9 +15,19 @@ from webapp.database import unhurried_sessions as sessions
 api_keys_group = AppGroup("api-keys", help="The keys that open the API.")
 
 
+SCOPE = click.Choice([scope.value for scope in Scope])
+
+
 @api_keys_group.command("create")
 @click.argument("name")
-@click.option("--scope", "scopes", type=click.Choice([scope.value for scope in Scope]), multiple=True, required=True, help="May be repeated.")
+@click.option(
+    "--scope",
+    "scopes",
+    type=SCOPE,
+    multiple=True,
+    required=True,
+    help="May be repeated.",
+)
 @click.option("--expires-in-days", "days", type=click.IntRange(1, 36500), help="Without it, valid until revoked.")
 def create_key(name: str, scopes: tuple[str, ...], days: int | None) -> None:
     """Make a key and show it, once. NAME is the actor of the events that it brings about."""
