@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.weak_secrets import WeakSecret, refuse_weak_url
+
 
 class MissingSetting(Exception):
     """A setting without which nothing can start; the message says how to give it."""
@@ -37,6 +39,8 @@ class Settings:
     redis_url: str
     patience: Patience = Patience()
     idempotency_hours: int = 24
+    log_format: str = "json"
+    log_level: str = "INFO"
 
     @classmethod
     def load(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
@@ -46,11 +50,13 @@ class Settings:
             database_url=_url("DATABASE_URL", environment, local.get("database_url")),
             redis_url=_url("REDIS_URL", environment, local.get("redis_url")),
             patience=Patience(
-                attempts=int(_number("PROJECTION_ATTEMPTS", environment, "5", *ATTEMPTS)),
-                first_pause=float(_number("PROJECTION_FIRST_PAUSE", environment, "1", *SECONDS)),
-                longest_pause=float(_number("PROJECTION_LONGEST_PAUSE", environment, "60", *SECONDS)),
+                attempts=int(number("PROJECTION_ATTEMPTS", environment, "5", *ATTEMPTS)),
+                first_pause=float(number("PROJECTION_FIRST_PAUSE", environment, "1", *SECONDS)),
+                longest_pause=float(number("PROJECTION_LONGEST_PAUSE", environment, "60", *SECONDS)),
             ),
-            idempotency_hours=int(_number("IDEMPOTENCY_HOURS", environment, "24", *HOURS)),
+            idempotency_hours=int(number("IDEMPOTENCY_HOURS", environment, "24", *HOURS)),
+            log_format=choice("LOG_FORMAT", environment, "json", "plain"),
+            log_level=choice("LOG_LEVEL", environment, "INFO", "DEBUG", "WARNING", "ERROR"),
         )
 
 
@@ -58,13 +64,27 @@ def _url(name: str, environment: Mapping[str, str], local: str | None) -> str:
     url = environment.get(name) or local
     if not url:
         raise MissingSetting(f"{name} is not set and no `make run` is up here: set it, or start `make run`.")
+    if environment.get(name):
+        try:
+            refuse_weak_url(name, url, environment)
+        except WeakSecret as weak:
+            raise WrongSetting(str(weak)) from weak
     return url
 
 
-def _number(name: str, environment: Mapping[str, str], default: str, pattern: str, meaning: str) -> str:
+def number(name: str, environment: Mapping[str, str], default: str, pattern: str, meaning: str) -> str:
+    """Raises WrongSetting."""
     value = environment.get(name) or default
     if not re.fullmatch(pattern, value, re.ASCII):
         raise WrongSetting(f"{name} is {value!r}; it must be {meaning}.")
+    return value
+
+
+def choice(name: str, environment: Mapping[str, str], default: str, *others: str) -> str:
+    """Raises WrongSetting."""
+    value = environment.get(name) or default
+    if value not in (default, *others):
+        raise WrongSetting(f"{name} is {value!r}; it must be {', '.join(others)} or {default}.")
     return value
 
 

@@ -24,10 +24,14 @@ ROOT = Path(__file__).resolve().parent.parent
 READY_SECONDS = 60.0
 STOP_SECONDS = 6.0  # for the processes, then again for the servers
 
+# What `make run` sets unless the environment does.
+LOCAL_SETTINGS = {"ORDERLOG_AUTH": "off", "LOG_FORMAT": "plain"}
+
 READY = """
 Orderlog is running.
 
   API      http://127.0.0.1:{port}
+  Keys     {keys}
   Flower   http://127.0.0.1:{flower_port}   (user {user}, password {password})
   Data     {data_dir}
 
@@ -38,6 +42,10 @@ A first order, in another shell:
 
 Ctrl-C stops everything; the data stays.
 """
+KEYS = {
+    "off": "none needed: ORDERLOG_AUTH=off, for programs on this machine only",
+    "on": "needed: ORDERLOG_AUTH=on; `.venv/bin/flask api-keys create NAME --scope …` makes one",
+}
 
 
 class Stopped(Exception):
@@ -103,7 +111,9 @@ class LocalRun:
             "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
             "DATABASE_URL": database_url,
             "REDIS_URL": redis_url,
+            "HOST": "127.0.0.1",
             "PORT": str(self._choices.port),
+            **{name: os.environ.get(name) or value for name, value in LOCAL_SETTINGS.items()},
             "FLOWER_PORT": str(self._choices.flower_port),
             "FLOWER_BASIC_AUTH": flower_login(self._choices.data_dir),
         }
@@ -138,7 +148,8 @@ class LocalRun:
     def _print_block(self, environment: Mapping[str, str]) -> None:
         user, password = environment["FLOWER_BASIC_AUTH"].split(":", 1)
         values = {"port": self._choices.port, "flower_port": self._choices.flower_port}
-        text = READY.format(**values, user=user, password=password, data_dir=self._choices.data_dir)
+        keys = KEYS.get(environment["ORDERLOG_AUTH"], "")
+        text = READY.format(**values, keys=keys, user=user, password=password, data_dir=self._choices.data_dir)
         self._print(text)
 
     def _stop(self) -> None:

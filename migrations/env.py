@@ -25,6 +25,7 @@ def run_online() -> None:
     with db.engine.connect() as connection:
         context.configure(connection=connection, target_metadata=metadata)
         with context.begin_transaction():
+            connection.execute(text("SET LOCAL statement_timeout = 0"))  # requests have one, migrations take their time
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
             context.run_migrations()
 

@@ -4,6 +4,7 @@ import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -40,10 +41,12 @@ def database(server: PostgresServer, name: str) -> str:
     return make_url(server.url).set(database=name).render_as_string(hide_password=False)
 
 
-def make_app(database_url: str, redis_url: str) -> Flask:
+def make_app(database_url: str, redis_url: str, **config: Any) -> Flask:
+    """On loopback without keys or limits, unless `config` asks for them."""
     os.environ["DATABASE_URL"] = database_url
     os.environ["REDIS_URL"] = redis_url
-    return create_app({"TESTING": True, "PROPAGATE_EXCEPTIONS": False})
+    os.environ["ORDERLOG_AUTH"] = "off"
+    return create_app({"TESTING": True, "PROPAGATE_EXCEPTIONS": False, **config})
 
 
 @pytest.fixture(scope="session")

@@ -4,15 +4,31 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BaseConverter
 
-from core.database import ENGINE_OPTIONS, libpq_url, sqlalchemy_url
+from core import logs
+from core.database import libpq_url, sqlalchemy_url
 from core.orders import values
 from core.settings import Settings
-from webapp import cli, commands, health, problems, queries, waiting
-from webapp.database import db, migrate
+from webapp import (
+    access_log,
+    auth,
+    cli,
+    commands,
+    health,
+    problems,
+    queries,
+    rate_limits,
+    request_id,
+    security_headers,
+    waiting,
+)
+from webapp.contract import pages
+from webapp.database import db, engine_options, migrate
 from webapp.json_text import ExactJson
 from webapp.requests import LARGEST_BODY
+from webapp.web_settings import WebSettings
 from worker.enqueue import Enqueuer
 
 
@@ -23,18 +39,22 @@ class OrderIdConverter(BaseConverter):
 
 
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
-    """The application; connects to nothing yet. Raises MissingSetting."""
-    settings = Settings.load()
+    """The application; connects to nothing yet. Raises MissingSetting, WrongSetting."""
+    settings, web = Settings.load(), WebSettings.load()
     app = Flask(__name__, static_folder=None)
     app.config.from_mapping(
         SQLALCHEMY_DATABASE_URI=sqlalchemy_url(settings.database_url),
-        SQLALCHEMY_ENGINE_OPTIONS=ENGINE_OPTIONS,
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options(web.statement_timeout, web.pool_timeout),
         REDIS_URL=settings.redis_url,
         IDEMPOTENCY_HOURS=settings.idempotency_hours,
         # Werkzeug cuts a chunked body off at this length; the byte more shows that it was too long.
         MAX_CONTENT_LENGTH=LARGEST_BODY + 1,
+        AUTH=web.auth,
+        RATE_LIMIT=web.rate_limit,
     )
     app.config.update(config or {})
+    if not app.testing:
+        logs.configure(settings.log_format, settings.log_level)
     app.json = ExactJson(app)
     app.url_map.converters["order_id"] = OrderIdConverter
     app.url_map.merge_slashes = False
@@ -42,8 +62,24 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.extensions[waiting.WAITS] = waiting.Waits(libpq_url(settings.database_url))
     db.init_app(app)
     migrate.init_app(app)
-    for part in (problems, cli):
+    _guard(app, web)
+    for part in (problems, cli, pages):
         part.init_app(app)
     for blueprint in (commands.bp, queries.bp, health.bp):
         app.register_blueprint(blueprint)
     return app
+
+
+def _guard(app: Flask, web: WebSettings) -> None:
+    """What each request passes on its way in, in this order."""
+    limit, redis_url = app.config["RATE_LIMIT"], app.config["REDIS_URL"]
+    if web.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=web.trusted_proxies, x_proto=0)  # type: ignore[method-assign]
+    request_id.init_app(app)
+    access_log.init_app(app)
+    security_headers.init_app(app, https_only=web.https_only)
+    if limit:
+        rate_limits.limit_addresses(app, limit, redis_url)
+    auth.init_app(app, required=app.config["AUTH"])
+    if limit:
+        rate_limits.limit_keys(app, limit, redis_url)

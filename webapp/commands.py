@@ -12,6 +12,7 @@ from core.orders.commands import AddOrderItem, CancelOrder, ConfirmOrder, OrderC
 from core.orders.errors import OrderError
 from webapp import headers
 from webapp.database import db
+from webapp.request_id import event_metadata
 from webapp.requests import read_body
 from webapp.schemas import AddOrderItemBody, CancelOrderBody, ConfirmOrderBody, PlaceOrderBody, ShipOrderBody
 from webapp.waiting import order_is_shown
@@ -78,7 +79,7 @@ def _run(command: OrderCommand, key: IdempotencyKey | None) -> Outcome:
     session = db.session()
     recorded = OrderCommandHandler(transaction(session)).handle(
         command,
-        metadata={"correlation_id": str(uuid7())},
+        metadata=event_metadata(),
         expected_versions=headers.expected_versions(),
         before_commit=key.remembering(session) if key else None,
     )

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from core.durability import dangers
 from core.read_models.status import seconds_since_catch_up
 from core.read_models.wiring import PROJECTORS
 from webapp.database import db, migrate
@@ -33,6 +34,8 @@ def readyz() -> ResponseReturnValue:
     if checks["postgresql"] != "ok":
         return {"status": "unready", "checks": checks}, 503, {"Retry-After": "2"}
     checks["catch_up"] = _catch_up()
+    if danger := _danger():
+        checks["durability"] = danger
     return {"status": "ready" if set(checks.values()) == {"ok"} else "degraded", "checks": checks}
 
 
@@ -59,6 +62,14 @@ def _catch_up() -> str:
     if seconds > CATCH_UP_OVERDUE:
         return f"catch-up last came by {seconds:.0f} s ago; see that beat and a worker run"
     return "ok"
+
+
+def _danger() -> str:
+    """Nothing where the server keeps what it acknowledges."""
+    try:
+        return " ".join(dangers(db.session()))
+    except (DBAPIError, PoolTimeout):
+        return "PostgreSQL does not answer"
 
 
 def _redis() -> str:

@@ -1,19 +1,25 @@
 """Every error answer, as application/problem+json (RFC 9457): the one place where refusals meet HTTP."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from flask import Flask, Response, current_app
 from flask.typing import ResponseReturnValue
+from flask_limiter.errors import RateLimitExceeded
 from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
+from core.api_keys import KeyRefused
 from core.command_handler import ConcurrentChange, OrderHasMovedOn
 from core.idempotency import KeyUsedForAnotherRequest
 from core.orders.errors import InvalidValue, OrderAlreadyPlaced, OrderNotFound, RefusedByStatus
+from core.read_models.faults import describe
 from core.read_models.history import NoSuchVersion, NotPlacedYet
+from webapp import rate_limits
+from webapp.auth import MissingKey, MissingScope, OnlyForThisMachine
 from webapp.headers import InvalidHeader
 from webapp.json_text import InvalidJson
 from webapp.requests import InvalidRequest, UnsupportedMediaType
@@ -33,6 +39,24 @@ class Problem:
 
 NOT_JSON = Problem("not-json", 400, "The body is not JSON", "Send one JSON text (RFC 8259) in UTF-8.")
 BAD_REQUEST = Problem("bad-request", 400, "The request cannot be read", "The HTTP request itself is malformed.")
+KEY_REQUIRED = Problem(
+    "key-required",
+    401,
+    "An API key is needed",
+    "Send Authorization: Bearer with a key that is known here, has not expired and is not revoked.",
+)
+SCOPE_REQUIRED = Problem(
+    "scope-required",
+    403,
+    "The key is not for this",
+    "The key is good but has not the scope that this needs; `needed_scope` names it. Ask for a key that has it.",
+)
+ONLY_FOR_THIS_MACHINE = Problem(
+    "only-for-this-machine",
+    403,
+    "Only programs on this machine are answered",
+    "The service runs without API keys (ORDERLOG_AUTH=off), so it answers neither other machines nor proxies.",
+)
 NOT_FOUND = Problem("not-found", 404, "There is nothing here", "No route has this path; see the table of endpoints.")
 ORDER_NOT_FOUND = Problem("order-not-found", 404, "There is no such order", "No order was placed under this id.")
 METHOD_NOT_ALLOWED = Problem(
@@ -93,12 +117,24 @@ INVALID = Problem(
     "Some values are wrong",
     "`errors` lists every fault: `pointer` (RFC 6901) says where in the body or query, `detail` says what is wrong.",
 )
+TOO_MANY_REQUESTS = Problem(
+    "too-many-requests",
+    429,
+    "Too many requests",
+    "The limit of this key or address is used up. Go on after Retry-After seconds; nothing was done for this request.",
+)
 INTERNAL = Problem("internal-error", 500, "Something went wrong here", "A fault of the service; the logs say more.")
 DATABASE_AWAY = Problem(
     "database-away",
     503,
     "The database is away",
     "Try again after Retry-After seconds. A command may have been stored if the database went away during it.",
+)
+DATABASE_BUSY = Problem(
+    "database-busy",
+    503,
+    "The database is busy",
+    "No connection was free in time, or a statement was given up after its time. Try again after Retry-After seconds.",
 )
 READ_MODEL_BEHIND = Problem(
     "read-model-behind",
@@ -112,6 +148,9 @@ PROBLEMS = {
     for problem in (
         NOT_JSON,
         BAD_REQUEST,
+        KEY_REQUIRED,
+        SCOPE_REQUIRED,
+        ONLY_FOR_THIS_MACHINE,
         NOT_FOUND,
         ORDER_NOT_FOUND,
         METHOD_NOT_ALLOWED,
@@ -126,8 +165,10 @@ PROBLEMS = {
         TOO_LARGE,
         UNSUPPORTED,
         INVALID,
+        TOO_MANY_REQUESTS,
         INTERNAL,
         DATABASE_AWAY,
+        DATABASE_BUSY,
         READ_MODEL_BEHIND,
     )
 }
@@ -143,7 +184,7 @@ class ReadModelBehind(Exception):
         self.shown = shown
 
 
-def answer(problem: Problem, detail: str, *, headers: dict[str, str] | None = None, **extensions: Any) -> Response:
+def answer(problem: Problem, detail: str, *, headers: Mapping[str, str] | None = None, **extensions: Any) -> Response:
     """The problem document; `extensions` are further members of it."""
     document = {
         "type": f"/problems/{problem.slug}",
@@ -159,6 +200,13 @@ def answer(problem: Problem, detail: str, *, headers: dict[str, str] | None = No
 def init_app(app: Flask) -> None:
     handlers: dict[type[Exception], Any] = {
         HTTPException: _http,
+        RateLimitExceeded: lambda error: answer(
+            TOO_MANY_REQUESTS, TOO_MANY_REQUESTS.meaning, headers=rate_limits.headers(error)
+        ),
+        MissingKey: lambda error: answer(KEY_REQUIRED, str(error), headers=_challenge()),
+        KeyRefused: lambda error: answer(KEY_REQUIRED, str(error), headers=_challenge("invalid_token")),
+        MissingScope: _missing_scope,
+        OnlyForThisMachine: lambda error: answer(ONLY_FOR_THIS_MACHINE, str(error)),
         InvalidJson: lambda error: answer(NOT_JSON, str(error)),
         UnsupportedMediaType: lambda _: answer(UNSUPPORTED, UNSUPPORTED.meaning),
         InvalidRequest: _invalid_request,
@@ -175,13 +223,12 @@ def init_app(app: Flask) -> None:
         ReadModelBehind: _read_model_behind,
         OperationalError: _database_away,
         InterfaceError: _database_away,
-        PoolTimeout: _database_away,
+        PoolTimeout: _database_busy,
         ProgrammingError: _programming,
         Exception: _unexpected,
     }
     for error, handler in handlers.items():
         app.register_error_handler(error, handler)
-    app.add_url_rule("/problems/<slug>", "problem", _explain)
 
 
 def _http(error: HTTPException) -> ResponseReturnValue:
@@ -201,8 +248,27 @@ def _invalid_request(error: InvalidRequest) -> Response:
     return answer(INVALID, f"{len(faults)} {noun} wrong; see errors.", errors=faults)
 
 
+def _challenge(error: str | None = None, scope: str | None = None) -> dict[str, str]:
+    """RFC 6750, section 3; a request without any key is told no error."""
+    given = {"realm": "orderlog", "error": error, "scope": scope}
+    return {"WWW-Authenticate": "Bearer " + ", ".join(f'{name}="{value}"' for name, value in given.items() if value)}
+
+
+def _missing_scope(error: MissingScope) -> Response:
+    headers = _challenge("insufficient_scope", error.needed)
+    return answer(SCOPE_REQUIRED, str(error), headers=headers, needed_scope=error.needed)
+
+
+def _database_busy(error: Exception) -> Response:
+    logger.error("The database is busy: %s", describe(error))
+    return answer(DATABASE_BUSY, "The database is too busy; try again.", headers={"Retry-After": "2"})
+
+
 def _database_away(error: Exception) -> Response:
-    logger.error("The database is away: %s", error)
+    """A statement that was given up after `statement_timeout` comes as such an error too."""
+    if isinstance(error, OperationalError) and getattr(error.orig, "sqlstate", None) == "57014":
+        return _database_busy(error)
+    logger.error("The database is away: %s", describe(error))
     return answer(DATABASE_AWAY, "The database does not answer; try again.", headers={"Retry-After": "2"})
 
 
@@ -216,11 +282,3 @@ def _programming(error: ProgrammingError) -> Response:
 def _unexpected(error: Exception) -> Response:
     logger.error("Unexpected error", exc_info=error)
     return answer(INTERNAL, "The service failed on this request; nothing more can be said here.")
-
-
-def _explain(slug: str) -> ResponseReturnValue:
-    problem = PROBLEMS.get(slug)
-    if problem is None:
-        return answer(NOT_FOUND, NOT_FOUND.meaning)
-    text = f"{problem.title} ({problem.status})\n\n{problem.meaning}\n"
-    return Response(text, content_type="text/plain; charset=utf-8")

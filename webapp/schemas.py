@@ -5,12 +5,14 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
 from core.orders import values
 from core.orders.errors import InvalidValue
 from core.orders.order import Status
 from core.read_models.summary import PageEnd
+from webapp.contract import json_types
+from webapp.contract.json_types import described
 from webapp.cursor import decode_cursor
 
 STATUSES = [status.value for status in Status]
@@ -24,15 +26,30 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Amount = described(json_types.AMOUNT, "Money, exact to two decimal places.", Decimal("80000.00"))
+
+
+def text(longest: int, description: str, example: str) -> WithJsonSchema:
+    return described(json_types.text(longest), description, example)
+
+
 class PlaceOrderBody(Strict):
-    customer_name: Annotated[str, PlainValidator(values.customer_name)]
-    total_amount: Annotated[Decimal, PlainValidator(values.total_amount)]
+    customer_name: Annotated[
+        str, PlainValidator(values.customer_name), text(values.NAME_LENGTH, "Not blank.", "山田太郎")
+    ]
+    total_amount: Annotated[
+        Decimal,
+        PlainValidator(values.total_amount),
+        described(json_types.POSITIVE_AMOUNT, "What the customer pays; items do not change it.", Decimal("83000.00")),
+    ]
 
 
 class AddOrderItemBody(Strict):
-    product_name: Annotated[str, PlainValidator(values.product_name)]
-    quantity: Annotated[int, PlainValidator(values.quantity)]
-    unit_price: Annotated[Decimal, PlainValidator(values.unit_price)]
+    product_name: Annotated[
+        str, PlainValidator(values.product_name), text(values.NAME_LENGTH, "Not blank.", "ノートPC")
+    ]
+    quantity: Annotated[int, PlainValidator(values.quantity), described(json_types.QUANTITY, "How many of it.", 1)]
+    unit_price: Annotated[Decimal, PlainValidator(values.unit_price), Amount]
 
 
 class ConfirmOrderBody(Strict):
@@ -40,11 +57,15 @@ class ConfirmOrderBody(Strict):
 
 
 class CancelOrderBody(Strict):
-    reason: Annotated[str, PlainValidator(values.reason)]
+    reason: Annotated[str, PlainValidator(values.reason), text(values.REASON_LENGTH, "Not blank.", "顧客都合")]
 
 
 class ShipOrderBody(Strict):
-    tracking_number: Annotated[str, PlainValidator(values.tracking_number)]
+    tracking_number: Annotated[
+        str,
+        PlainValidator(values.tracking_number),
+        text(values.TRACKING_NUMBER_LENGTH, "Not blank.", "TRACK-12345678"),
+    ]
 
 
 def _page_size(text: str) -> int:
@@ -82,6 +103,10 @@ def _past(text: str) -> datetime:
     return moment
 
 
+LARGEST_COUNT = 10**18 - 1
+COUNT_SCHEMA = {**json_types.COUNT, "maximum": LARGEST_COUNT}
+
+
 def _count(text: str) -> int:
     """A version or position."""
     if not re.fullmatch(r"[1-9][0-9]{0,17}", text):
@@ -89,8 +114,18 @@ def _count(text: str) -> int:
     return int(text)
 
 
-Past = Annotated[datetime | None, PlainValidator(_past)]
-Count = Annotated[int, PlainValidator(_count)]
+EXAMPLE_TIME = "2026-01-31T09:00:00Z"
+
+Past = Annotated[
+    datetime | None,
+    PlainValidator(_past),
+    described(json_types.TIME, "As it was at this time, which is not in the future.", EXAMPLE_TIME),
+]
+Count = Annotated[int, PlainValidator(_count), described(COUNT_SCHEMA, "Counts from 1.", 2)]
+
+
+def _time_from(description: str) -> WithJsonSchema:
+    return described(json_types.TIME, description, EXAMPLE_TIME)
 
 
 class NoQuery(Strict):
@@ -121,14 +156,24 @@ class StatisticsQuery(NoQuery):
     as_of: Past = None
 
 
+PAGE_SIZE = {"type": "integer", "minimum": 1, "maximum": MOST_PER_PAGE}
+CURSOR = {"type": "string", "format": "cursor"}  # a format of our own: what an earlier answer gave
+
+
 class OrdersOfStatusQuery(StatisticsQuery):
-    limit: Annotated[int, BeforeValidator(_page_size)] = 50
-    cursor: Annotated[PageEnd | None, PlainValidator(decode_cursor)] = None
-    customer_name: Annotated[str | None, PlainValidator(values.customer_name)] = None
-    placed_from: Annotated[datetime | None, PlainValidator(_time)] = None
-    placed_to: Annotated[datetime | None, PlainValidator(_time)] = None
-    min_total_amount: Annotated[Decimal | None, PlainValidator(_least_amount)] = None
+    limit: Annotated[int, BeforeValidator(_page_size), described(PAGE_SIZE, "Orders per page.", 50)] = 50
+    cursor: Annotated[
+        PageEnd | None, PlainValidator(decode_cursor), described(CURSOR, "The `next_cursor` of the page before.")
+    ] = None
+    customer_name: Annotated[
+        str | None, PlainValidator(values.customer_name), text(values.NAME_LENGTH, "Exactly this name.", "山田太郎")
+    ] = None
+    placed_from: Annotated[datetime | None, PlainValidator(_time), _time_from("Placed then or later.")] = None
+    placed_to: Annotated[datetime | None, PlainValidator(_time), _time_from("Placed before then.")] = None
+    min_total_amount: Annotated[Decimal | None, PlainValidator(_least_amount), Amount] = None
 
 
 class OrdersQuery(OrdersOfStatusQuery):
-    status: Annotated[str | None, PlainValidator(_status)] = None
+    status: Annotated[
+        str | None, PlainValidator(_status), described(json_types.STATUS, "Orders in this state.", "pending")
+    ] = None

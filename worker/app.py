@@ -2,5 +2,8 @@
 
 from celery import Celery
 
+from worker import task_logs
+
 app = Celery("orderlog")
 app.config_from_object("celeryconfig")
+task_logs.connect()

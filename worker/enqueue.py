@@ -5,12 +5,15 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillSending
+from contextvars import copy_context
+from functools import partial
 from threading import BoundedSemaphore
 
 from kombu import Connection
 
 from core.event_sourcing.event_store import RecordedEvent
 from worker.app import app
+from worker.task_logs import REQUEST_ID
 from worker.tasks import project_event
 
 logger = logging.getLogger(__name__)
@@ -36,7 +39,8 @@ class Enqueuer:
             if not self._room.acquire(blocking=False):
                 logger.warning("No room to enqueue order %s; catch-up will project it.", each.aggregate_id)
                 continue
-            sending = self._sender.submit(self._send, each.aggregate_id, each.version, time.monotonic())
+            send = partial(self._send, each.aggregate_id, each.version, time.monotonic(), _headers(each))
+            sending = self._sender.submit(copy_context().run, send)  # its log lines are the request's
             sending.add_done_callback(lambda _: self._room.release())
             self._wait(sending)
 
@@ -47,14 +51,14 @@ class Enqueuer:
         except StillSending:
             self._overdue = True
 
-    def _send(self, order_id: str, version: int, since: float) -> None:
+    def _send(self, order_id: str, version: int, since: float, headers: dict[str, str]) -> None:
         try:
             if time.monotonic() - since > WORTH_SENDING:
                 raise TimeoutError("the broker was away for too long")
             if self._connection is None:
                 self._connection = connect()
             producer = app.amqp.Producer(self._connection, auto_declare=False)
-            project_event.apply_async((order_id, version), producer=producer, retry=False)
+            project_event.apply_async((order_id, version), producer=producer, retry=False, headers=headers)
         except Exception as error:  # whatever it is, the event is stored and the answer must go out
             logger.warning("Order %s version %s not enqueued (%s); catch-up will project it.", order_id, version, error)
             self._disconnect()
@@ -65,6 +69,12 @@ class Enqueuer:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.release()
+
+
+def _headers(recorded: RecordedEvent) -> dict[str, str]:
+    """The request that brought the event about, for the task's log lines."""
+    request_id = recorded.metadata.get("correlation_id")
+    return {REQUEST_ID: request_id} if request_id else {}
 
 
 def connect() -> Connection:

@@ -3,11 +3,24 @@
 from collections.abc import Iterator
 
 import pytest
+from flask import Flask
+from flask.testing import FlaskClient
 from redis import Redis
+from sqlalchemy.orm import Session, sessionmaker
 
 from local.servers import PostgresServer, ValkeyServer
+from tests.api.contract import ContractClient
 from tests.api.databases import new_database
 from tests.api.hints import Queue
+from tests.api.keys import Keys
+from tests.conftest import make_app
+
+
+@pytest.fixture
+def app(app: Flask) -> Flask:
+    """Its clients check every answer."""
+    app.test_client_class = ContractClient
+    return app
 
 
 @pytest.fixture
@@ -21,3 +34,23 @@ def empty_database(postgres: PostgresServer) -> Iterator[str]:
     """Not migrated."""
     with new_database(postgres, "unmigrated") as url:
         yield url
+
+
+@pytest.fixture
+def keys(sessions: sessionmaker[Session]) -> Keys:
+    return Keys(sessions)
+
+
+@pytest.fixture
+def guarded_app(database_url: str, valkey: ValkeyServer) -> Iterator[Flask]:
+    """Asks for keys."""
+    app = make_app(database_url, valkey.url, AUTH=True)
+    app.test_client_class = ContractClient
+    yield app
+    with app.app_context():
+        app.extensions["sqlalchemy"].engine.dispose()
+
+
+@pytest.fixture
+def guarded(guarded_app: Flask) -> FlaskClient:
+    return guarded_app.test_client()

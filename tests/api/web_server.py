@@ -23,9 +23,14 @@ START_SECONDS = 30.0
 class WebServer:
     """Serves on a free loopback port while the block runs."""
 
-    def __init__(self, database_url: str, redis_url: str, log: Path) -> None:
+    def __init__(self, database_url: str, redis_url: str, log: Path, **environment: str) -> None:
         self.port = free_port(0)
-        self._environment = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
+        self._environment = {
+            "DATABASE_URL": database_url,
+            "REDIS_URL": redis_url,
+            "ORDERLOG_AUTH": "off",
+            **environment,
+        }
         self._log = log
 
     def __enter__(self) -> Self:

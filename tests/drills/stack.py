@@ -135,6 +135,8 @@ class Stack:
 def _environment(database_url: str, redis_url: str) -> dict[str, str]:
     return {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "ORDERLOG_AUTH": "off",
+        "PYTHONUNBUFFERED": "1",
         "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
         "DATABASE_URL": database_url,
         "REDIS_URL": redis_url,

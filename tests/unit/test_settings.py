@@ -7,8 +7,8 @@ import pytest
 
 from core.settings import MissingSetting, Settings
 
-DATABASE_URL = "postgresql://orderlog:secret@db.example/orderlog"
-REDIS_URL = "redis://:secret@broker.example:6379/0"
+DATABASE_URL = "postgresql://orderlog:of-the-tests@db.example/orderlog"
+REDIS_URL = "redis://:of-the-tests@broker.example:6379/0"
 LOCAL = {"database_url": "postgresql://local/orderlog", "redis_url": "redis://local/0"}
 
 

@@ -2,6 +2,7 @@
 
 from flask import Flask
 
+from webapp.cli.api_keys import api_keys_group
 from webapp.cli.catch_up import catch_up_command
 from webapp.cli.parked import parked_group
 from webapp.cli.rebuild import rebuild_command
@@ -10,5 +11,12 @@ from webapp.cli.verify import verify_command
 
 
 def init_app(app: Flask) -> None:
-    for command in (catch_up_command, parked_group, rebuild_command, status_command, verify_command):
+    for command in (
+        api_keys_group,
+        catch_up_command,
+        parked_group,
+        rebuild_command,
+        status_command,
+        verify_command,
+    ):
         app.cli.add_command(command)

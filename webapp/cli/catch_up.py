@@ -9,7 +9,7 @@ from core.read_models.catch_up import catch_up
 from core.read_models.faults import describe
 from core.read_models.wiring import PROJECTORS
 from webapp.cli.common import database_faults, patience
-from webapp.database import sessions
+from webapp.database import unhurried_sessions as sessions
 
 
 @click.command("catch-up")

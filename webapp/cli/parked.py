@@ -13,7 +13,7 @@ from core.read_models.faults import describe
 from core.read_models.parking import failures_of, parked_orders, retry_now
 from core.read_models.wiring import PROJECTORS
 from webapp.cli.common import database_faults, echo_json, patience
-from webapp.database import sessions
+from webapp.database import unhurried_sessions as sessions
 
 parked_group = AppGroup("parked", help="Orders whose next event a projector cannot apply.")
 

@@ -23,7 +23,7 @@ from core.read_models.verify import steps
 from core.settings import Patience, Settings
 from webapp.cli.common import chosen, database_faults, names_argument, patience
 from webapp.cli.verify import MOST_SHOWN, compare
-from webapp.database import sessions
+from webapp.database import unhurried_sessions as sessions
 from webapp.progress import Report, reporting
 from worker.rebuild import BrokerAway, ask_for_ranges, ranges_waiting
 

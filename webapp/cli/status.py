@@ -8,7 +8,7 @@ from flask.cli import with_appcontext
 from core.read_models.status import ProjectorStatus, status
 from core.read_models.wiring import PROJECTORS
 from webapp.cli.common import database_faults, echo_json
-from webapp.database import sessions
+from webapp.database import unhurried_sessions as sessions
 
 
 @click.command("status")

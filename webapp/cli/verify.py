@@ -15,7 +15,7 @@ from core.read_models.projector import Failure, Projector
 from core.read_models.rebuild import rebuild_orders
 from core.read_models.verify import Difference, Verified, sample, steps, verify
 from webapp.cli.common import chosen, database_faults, names_argument, patience
-from webapp.database import sessions
+from webapp.database import unhurried_sessions as sessions
 
 MOST_SHOWN = 20
 

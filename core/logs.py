@@ -1,0 +1,123 @@
+"""Log lines of web and workers: JSON for machines or plain for people, with what is bound to the request or task."""
+
+import logging
+import logging.config
+from collections.abc import Mapping
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from traceback import format_tb
+from types import MappingProxyType
+from typing import Any
+
+from pythonjsonlogger.core import RESERVED_ATTRS
+from pythonjsonlogger.json import JsonFormatter
+
+from core.read_models.faults import describe
+from core.settings import Settings
+
+OURS = ("core", "worker", "webapp")
+NOTHING: Mapping[str, object] = MappingProxyType({})
+
+_bound: ContextVar[Mapping[str, object]] = ContextVar("log_context", default=NOTHING)
+
+
+def bind(**fields: object) -> None:
+    """Every later line of this request or task has these fields too; `unbind` when it ends."""
+    _bound.set({**_bound.get(), **fields})
+
+
+def unbind() -> None:
+    _bound.set(NOTHING)
+
+
+def bound(name: str) -> object:
+    return _bound.get().get(name)
+
+
+def configure(log_format: str, level: str) -> None:
+    """To standard error. Libraries are heard from WARNING on."""
+    handler = {"class": "logging.StreamHandler", "filters": ["context"], "formatter": log_format}
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "filters": {"context": {"()": AddContext}},
+            "formatters": {"json": {"()": JsonLines}, "plain": {"()": PlainLines}},
+            "handlers": {"stderr": handler},
+            "root": {"level": "WARNING", "handlers": ["stderr"]},
+            "loggers": {name: {"level": level} for name in OURS},
+        }
+    )
+    logging.captureWarnings(True)
+
+
+def chosen_formatter() -> logging.Formatter:
+    """For granian's own lines, by webapp/granian_logs.json."""
+    return PlainLines() if Settings.load().log_format == "plain" else JsonLines()
+
+
+class AddContext(logging.Filter):
+    """Puts what is bound onto the record, as `extra=` does."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        for name, value in _bound.get().items():
+            setattr(record, name, value)
+        return True
+
+
+class JsonLines(JsonFormatter):
+    """One object per line: time, level, logger, message, then what was bound or given as `extra`."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "%(message)s",
+            reserved_attrs=[*RESERVED_ATTRS, "data"],  # Celery's extra: a task's arguments and error, as they come
+            json_ensure_ascii=False,
+            json_default=str,
+        )
+
+    def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
+        log_data["time"] = self.formatTime(record)
+        log_data["level"] = record.levelname
+        log_data["logger"] = record.name
+        super().add_fields(log_data, record, message_dict)
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's name
+        return _utc(record.created)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        return trace(ei[1])
+
+
+class PlainLines(logging.Formatter):
+    """For a person: the time of day, and the request's id where there is one."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        line = super().formatMessage(record)
+        request_id = getattr(record, "request_id", None)
+        return f"{line} [{request_id}]" if request_id else line
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        return trace(ei[1])
+
+
+def _utc(timestamp: float) -> str:
+    return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def trace(error: BaseException | None) -> str:
+    """The frames of an error and of what caused it; messages only where they do not quote what they were given."""
+    parts = []
+    while error is not None:
+        frames = "".join(format_tb(error.__traceback__))
+        parts.append(f"Traceback (most recent call last):\n{frames}{_discreet(error)}")
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\n\nCaused by:\n".join(parts)
+
+
+def _discreet(error: BaseException) -> str:
+    """ValueErrors, pydantic's among them, quote the value; it may be a customer's name."""
+    return type(error).__name__ if isinstance(error, ValueError) else describe(error)

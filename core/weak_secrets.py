@@ -1,0 +1,67 @@
+"""Secrets that anybody would guess are refused, except towards servers on this very machine."""
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+
+from sqlalchemy.engine import URL, make_url
+
+SHORTEST = 8
+WELL_KNOWN = {
+    "12345678", "123456789", "1234567890", "changeit", "changeme", "change-me", "orderlog", "passw0rd", "password",
+    "password1", "postgres", "postgresql", "qwertyui", "rabbitmq", "secret123", "supersecret", "testtest",
+}  # fmt: skip
+# What else than a password may prove to PostgreSQL or Redis who is calling.
+OTHER_PROOFS_IN_URL = {"sslcert", "ssl_certfile", "passfile", "service"}
+OTHER_PROOFS_IN_ENVIRONMENT = ("PGPASSWORD", "PGPASSFILE", "PGSERVICE", "PGSSLCERT")
+
+
+class WeakSecret(Exception):
+    """A default, empty or short secret; the message names the setting and never the secret."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can be meant by this host name or address."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def is_weak(password: str, user: str | None) -> bool:
+    return len(password) < SHORTEST or password.lower() in WELL_KNOWN or password == user
+
+
+def refuse_weak_url(name: str, url: str, environment: Mapping[str, str]) -> None:
+    """Raises WeakSecret for a server elsewhere that is called with no password, or with a weak one."""
+    parts = make_url(url)
+    host = _host(parts)
+    if not host or host.startswith("/") or is_loopback(host):
+        return
+    if parts.password is None and _proven_otherwise(parts, environment):
+        return
+    if is_weak(str(parts.password or ""), parts.username):
+        raise WeakSecret(
+            f"{name} has no password, or one that is easily guessed, for {host}: give that server a random one of"
+            f" {SHORTEST} characters or more."
+        )
+
+
+def refuse_weak_login(name: str, login: str) -> None:
+    """Raises WeakSecret for a missing `user:password`, or a weak one."""
+    user, _, password = login.partition(":")
+    if not user or is_weak(password, user):
+        raise WeakSecret(
+            f"{name} must be user:password, with a random password of {SHORTEST} characters or more that is not a"
+            " common one."
+        )
+
+
+def _host(parts: URL) -> str:
+    """That of libpq's `?host=` too."""
+    host = parts.query.get("host", parts.host or "")
+    return host if isinstance(host, str) else host[0]
+
+
+def _proven_otherwise(parts: URL, environment: Mapping[str, str]) -> bool:
+    in_environment = any(environment.get(name) for name in OTHER_PROOFS_IN_ENVIRONMENT)
+    return in_environment or not OTHER_PROOFS_IN_URL.isdisjoint(parts.query)

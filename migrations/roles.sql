@@ -1,0 +1,32 @@
+-- The role that the service runs under: web, worker, beat, and the commands catch-up, parked, rebuild, status, verify.
+-- It adds events and reads them; it can change none, nor switch off the triggers that refuse it. It cannot make keys.
+--
+-- Run it as the owner of the tables, the role that runs `flask db upgrade`, after each upgrade; again does no harm:
+--
+--   psql "$OWNER_URL" -v ON_ERROR_STOP=1 -f migrations/roles.sql
+--   psql "$OWNER_URL" -c '\password orderlog_app'
+
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'orderlog_app') THEN
+        CREATE ROLE orderlog_app LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
+    END IF;
+END
+$$;
+
+-- Before PostgreSQL 15 anybody may make tables in "public".
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+GRANT USAGE ON SCHEMA public TO orderlog_app;
+
+-- The read models and the service's own notes; those of later migrations too.
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO orderlog_app;
+ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO orderlog_app;
+
+-- The log. An identity column needs no privilege on its sequence to be filled.
+REVOKE ALL ON events FROM orderlog_app;
+GRANT SELECT, INSERT ON events TO orderlog_app;
+REVOKE ALL ON SEQUENCE events_position_seq FROM orderlog_app;
+
+-- Keys are made and revoked, and migrations run, as the owner.
+REVOKE ALL ON api_keys, alembic_version FROM orderlog_app;
+GRANT SELECT ON api_keys, alembic_version TO orderlog_app;

@@ -1,0 +1,129 @@
+"""Who may call what: `Authorization: Bearer ol_<id>_<secret>` (RFC 6750), and the scope that each endpoint needs."""
+
+import hashlib
+import time
+from collections.abc import Mapping
+from datetime import datetime
+
+from flask import Flask, current_app, g, request
+
+from core import api_keys
+from core.api_keys import ANONYMOUS, ApiKey, MalformedKey, Scope
+from core.command_handler import utc_now
+from core.weak_secrets import is_loopback
+from webapp.database import sessions
+
+OPEN = None
+
+# By endpoint. What is not listed here is open to nobody.
+NEEDED_SCOPES: Mapping[str, Scope | None] = {
+    "commands.place_order": Scope.ORDERS_WRITE,
+    "commands.add_item": Scope.ORDERS_WRITE,
+    "commands.confirm_order": Scope.ORDERS_WRITE,
+    "commands.cancel_order": Scope.ORDERS_WRITE,
+    "commands.ship_order": Scope.ORDERS_WRITE,
+    "queries.index": Scope.ORDERS_READ,
+    "queries.index_of_status": Scope.ORDERS_READ,
+    "queries.show_statistics": Scope.ORDERS_READ,
+    "queries.show_order": Scope.ORDERS_READ,
+    "queries.show_events": Scope.ORDERS_READ,
+    "queries.show_diff": Scope.ORDERS_READ,
+    "contract.openapi": OPEN,
+    "contract.docs": OPEN,
+    "contract.static": OPEN,
+    "health.livez": OPEN,
+    "health.readyz": OPEN,
+    "problem": OPEN,
+}
+
+CACHE = "orderlog-key-cache"
+CACHE_SECONDS = 0.5  # how long a revoked key may still work
+MOST_CACHED = 1000
+
+FORWARDING_HEADERS = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via")
+
+
+class MissingKey(Exception):
+    """The request brings no key."""
+
+    def __init__(self) -> None:
+        super().__init__("Send an API key: Authorization: Bearer ol_<id>_<secret>.")
+
+
+class MissingScope(Exception):
+    """The key is good, but not for this; `needed` is the scope, or None where none would do."""
+
+    def __init__(self, needed: Scope | None) -> None:
+        super().__init__(f"The key has not the scope {needed}." if needed else "No key opens this.")
+        self.needed = needed
+
+
+class OnlyForThisMachine(Exception):
+    """Without keys, a request from elsewhere, or through a proxy."""
+
+    def __init__(self) -> None:
+        super().__init__("This service asks for no keys, and so answers only programs on its own machine.")
+
+
+class KeyCache:
+    """Keys that were good a moment ago, by the hash of their text; it saves a query for most requests."""
+
+    def __init__(self) -> None:
+        self._found: dict[bytes, tuple[ApiKey, float]] = {}
+
+    def authenticate(self, text: str, now: datetime) -> ApiKey:
+        """Raises KeyRefused."""
+        digest = hashlib.sha256(text.encode()).digest()
+        key, until = self._found.get(digest, (None, 0.0))
+        if key is not None and time.monotonic() < until:
+            key.require_valid(now)
+            return key
+        asked = time.monotonic()
+        with sessions().begin() as session:
+            key = api_keys.authenticate(session, text, now=now)
+        if len(self._found) >= MOST_CACHED:
+            self._found.clear()
+        self._found[digest] = (key, asked + CACHE_SECONDS)
+        return key
+
+
+def init_app(app: Flask, *, required: bool) -> None:
+    app.extensions[CACHE] = KeyCache()
+    app.before_request(_require_key if required else _require_this_machine)
+
+
+def _require_key() -> None:
+    """Raises MissingKey, KeyRefused, MissingScope. No route needs no key: its answer is 404 or 405."""
+    g.actor = ANONYMOUS
+    if request.endpoint is None:
+        return
+    needed = NEEDED_SCOPES.get(request.endpoint, Scope.ADMIN)
+    if request.endpoint in NEEDED_SCOPES and needed is OPEN:
+        return
+    cache: KeyCache = current_app.extensions[CACHE]
+    key = cache.authenticate(_bearer(), utc_now())
+    if request.endpoint not in NEEDED_SCOPES:
+        raise MissingScope(None)
+    if needed not in key.scopes:
+        raise MissingScope(needed)
+    g.actor, g.api_key_id = key.name, key.id
+
+
+def _bearer() -> str:
+    """Raises MissingKey, MalformedKey."""
+    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+    if not scheme:
+        raise MissingKey
+    if scheme.lower() != "bearer" or not text.isascii():
+        raise MalformedKey
+    return text.strip(" ")
+
+
+def _require_this_machine() -> None:
+    """HOST may say loopback while the server was told otherwise; then nobody is answered. Raises OnlyForThisMachine."""
+    g.actor = ANONYMOUS
+    listens_on = request.environ.get("SERVER_NAME", "")
+    if not is_loopback(listens_on) or not is_loopback(request.remote_addr or ""):
+        raise OnlyForThisMachine
+    if any(name in request.headers for name in FORWARDING_HEADERS):
+        raise OnlyForThisMachine

@@ -1,0 +1,157 @@
+"""The OpenAPI 3.1 document of the service, made from the table of operations and the models they name."""
+
+import re
+from functools import cache
+from typing import Any
+
+from core.api_keys import Scope
+from webapp.contract import commands, header_fields, json_types, queries, service
+from webapp.contract.explanations import example
+from webapp.contract.links import links
+from webapp.contract.operation import PROBLEM_HEADERS, Answer, Operation
+from webapp.contract.schemas import component_schemas, problem_name, query_parameters, reference
+from webapp.problems import Problem
+
+Json = dict[str, Any]
+
+OPERATIONS: tuple[Operation, ...] = (*commands.OPERATIONS, *queries.OPERATIONS, *service.OPERATIONS)
+
+VERSION = "0.1.0"  # that of pyproject.toml
+
+SECURITY_SCHEME = "apiKey"
+
+DESCRIPTION = """\
+An order service that keeps every change as an event. Amounts are JSON numbers with at most two decimal places, exact \
+from the request to the database and back: read them as decimals, not as floats. Times are RFC 3339 in UTC. Every \
+error is a problem document (RFC 9457) whose type leads to a page about it. New members may come to answers; ignore \
+those you do not know."""
+
+PATH_PARAMETERS: dict[str, Json] = {
+    "order_id": {
+        "description": "The order's id, as placing it answered.",
+        "schema": {**json_types.ORDER_ID, "minLength": 1, "maxLength": 64},
+        "example": "019a5e3c-2b1f-7c40-9d51-7a2f5f3b8c1e",
+    },
+    "status": {"description": "A state of orders.", "schema": json_types.STATUS, "example": "pending"},
+    "slug": {
+        "description": "The end of a problem's type.",
+        "schema": {"type": "string", "pattern": "^[a-z0-9-]+$"},
+        "example": "order-not-found",
+    },
+}
+
+
+@cache
+def document() -> Json:
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Orderlog",
+            "version": VERSION,
+            "description": DESCRIPTION,
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": tag} for tag in (commands.TAG, queries.TAG, service.TAG)],
+        "paths": _paths(),
+        "components": {
+            "schemas": component_schemas(OPERATIONS),
+            "parameters": {_component(name): header for name, header in header_fields.REQUEST_HEADERS.items()},
+            "headers": header_fields.ANSWER_HEADERS,
+            "securitySchemes": {SECURITY_SCHEME: _security_scheme()},
+        },
+    }
+
+
+def _paths() -> Json:
+    paths: dict[str, Json] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method] = _operation(operation)
+    return paths
+
+
+def _operation(operation: Operation) -> Json:
+    described: Json = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "description": operation.description,
+        "tags": [operation.tag],
+        "security": [{SECURITY_SCHEME: [operation.scope]}] if operation.scope else [],
+        "parameters": _parameters(operation),
+        "responses": _responses(operation),
+    }
+    if operation.body is not None:
+        content = {"schema": reference(operation.body.__name__), "example": operation.body_example}
+        described["requestBody"] = {"required": operation.body_required, "content": {"application/json": content}}
+    return described
+
+
+def _parameters(operation: Operation) -> list[Json]:
+    in_path = [
+        {"name": name, "in": "path", "required": True, **PATH_PARAMETERS[name]}
+        for name in re.findall(r"{(\w+)}", operation.path)
+    ]
+    in_query = [] if operation.query is None else query_parameters(operation.query)
+    in_headers = [{"$ref": f"#/components/parameters/{_component(name)}"} for name in operation.headers]
+    return [*in_path, *in_query, *in_headers]
+
+
+def _responses(operation: Operation) -> Json:
+    """By status, the good ones first."""
+    responses: dict[str, Json] = {}
+    for answer in operation.answers:
+        responses[str(answer.status)] = _answer(operation, answer)
+    for status in sorted({problem.status for problem in operation.every_problem}):
+        of_status = [problem for problem in operation.every_problem if problem.status == status]
+        responses[str(status)] = _problems(of_status)
+    return responses
+
+
+def _answer(operation: Operation, answer: Answer) -> Json:
+    described: Json = {"description": answer.description, "headers": _headers(answer.headers)}
+    schema = {"type": "object"} if answer.media_types == ("application/json",) else {"type": "string"}
+    if answer.model is not None:
+        schema = reference(answer.model.__name__)
+    example = {} if answer.example is None else {"example": answer.example}
+    if answer.media_types:
+        described["content"] = {media_type: {"schema": schema, **example} for media_type in answer.media_types}
+    if answer.status < 300 and operation.leads_to:
+        described["links"] = links(operation)
+    return described
+
+
+def _problems(problems: list[Problem]) -> Json:
+    """The answer of one status, which has one of these types."""
+    schemas = [reference(problem_name(problem)) for problem in problems]
+    required, *others = ({*PROBLEM_HEADERS.get(problem, ())} for problem in problems)
+    headers = required.intersection(*others)
+    return {
+        "description": " Or: ".join(problem.title + "." for problem in problems),
+        "headers": _headers(tuple(sorted(headers))),
+        "content": {
+            "application/problem+json": {
+                "schema": schemas[0] if len(schemas) == 1 else {"oneOf": schemas},
+                "examples": {problem.slug: {"value": example(problem)} for problem in problems},
+            }
+        },
+    }
+
+
+def _headers(names: tuple[str, ...]) -> Json:
+    every = (*names, header_fields.REQUEST_ID)
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in every}
+
+
+def _component(header: str) -> str:
+    return header.replace("-", "")
+
+
+def _security_scheme() -> Json:
+    scopes = f"`{Scope.ORDERS_READ}` to read, `{Scope.ORDERS_WRITE}` to send commands"
+    return {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "ol_<id>_<secret>",
+        "description": f"An API key with the scope of the operation: {scopes}. A service that listens on loopback only"
+        " may run without keys.",
+    }

@@ -1,0 +1,81 @@
+"""The header fields of requests and answers, each with the page that defines it."""
+
+from typing import Any
+
+from webapp.headers import LONGEST_WAIT
+
+Schema = dict[str, Any]
+
+
+def _request(name: str, description: str, schema: Schema, example: str) -> Schema:
+    return {"name": name, "in": "header", "description": description, "schema": schema, "example": example}
+
+
+def _answer(description: str, schema: Schema, example: object) -> Schema:
+    return {"description": description, "required": True, "schema": schema, "example": example}
+
+
+# A string of RFC 9651, or the same without quotes.
+_KEY = r'^([!#-~][!-~]{0,254}|"[!-~]{0,253}[!#-~]|"([!#-\[\]-~]|\\["\\]){1,255}")$'
+
+IDEMPOTENCY_KEY = _request(
+    "Idempotency-Key",
+    "A key of the client's choice, such as a UUID: the same request with the same key gets the first answer again"
+    " and does nothing (draft-ietf-httpapi-idempotency-key-header-07). Kept for 24 hours.",
+    {"type": "string", "pattern": _KEY},
+    "6f1c9a52-7d0e-4c7b-9d4e-0b8f2a3c5d17",
+)
+IF_MATCH = _request(
+    "If-Match",
+    "The ETag that the order must still have, or the command is refused with 412 (RFC 9110, section 13.1.1).",
+    {"type": "string"},
+    '"2"',
+)
+IF_NONE_MATCH = _request(
+    "If-None-Match",
+    "The ETag that the client has; the answer is 304 while the order has it (RFC 9110, section 13.1.2).",
+    {"type": "string"},
+    '"2"',
+)
+PREFER = _request(
+    "Prefer",
+    f"`wait=N` waits up to N seconds, {LONGEST_WAIT} at the most, until the read models show it (RFC 7240).",
+    {"type": "string"},
+    "wait=5",
+)
+X_REQUEST_ID = _request(
+    "X-Request-Id",
+    "An id of the client's choice for the request: 1 to 128 visible ASCII characters. Anything else is replaced.",
+    {"type": "string"},
+    "0b8f2a3c-shop-17",
+)
+
+REQUEST_HEADERS = {
+    header["name"]: header for header in (IDEMPOTENCY_KEY, IF_MATCH, IF_NONE_MATCH, PREFER, X_REQUEST_ID)
+}
+
+ETAG = "ETag"
+LOCATION = "Location"
+IDEMPOTENT_REPLAYED = "Idempotent-Replayed"
+PREFERENCE_APPLIED = "Preference-Applied"
+RETRY_AFTER = "Retry-After"
+WWW_AUTHENTICATE = "WWW-Authenticate"
+REQUEST_ID = "X-Request-Id"
+
+ANSWER_HEADERS: dict[str, Schema] = {
+    ETAG: _answer("The order's version.", {"type": "string", "pattern": '^"[1-9][0-9]*"$'}, '"2"'),
+    LOCATION: _answer("Where the new order is.", {"type": "string"}, "/orders/019a5e3c-2b1f-7c40-9d51-7a2f5f3b8c1e"),
+    IDEMPOTENT_REPLAYED: {
+        **_answer("This is the answer of an earlier request with this key.", {"const": "true"}, "true"),
+        "required": False,
+    },
+    PREFERENCE_APPLIED: {
+        **_answer("Both read models show the command.", {"const": "wait"}, "wait"),
+        "required": False,
+    },
+    RETRY_AFTER: _answer("Seconds to wait before the next try.", {"type": "integer", "minimum": 1}, 2),
+    WWW_AUTHENTICATE: _answer("How to bring a key (RFC 6750).", {"type": "string"}, 'Bearer realm="orderlog"'),
+    REQUEST_ID: _answer(
+        "The id of the request, in its events and log lines too.", {"type": "string"}, "0b8f2a3c-shop-17"
+    ),
+}

@@ -1,0 +1,81 @@
+"""How many requests an address and a key may make. Counted in Redis, or per process while that is away."""
+
+import time
+from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Any
+
+from flask import Flask, g, request
+from flask_limiter import Limiter
+from flask_limiter.errors import RateLimitExceeded
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+REDIS_SECONDS = 0.1  # more than that, and the count goes on in memory
+PROBES = {"health.livez", "health.readyz"}
+
+STORAGE_OPTIONS: dict[str, Any] = {
+    "socket_connect_timeout": REDIS_SECONDS,
+    "socket_timeout": REDIS_SECONDS,
+    "retry": Retry(NoBackoff(), 0),
+}
+
+
+def limit_addresses(app: Flask, limit: str, redis_url: str) -> None:
+    """Of all requests but probes; before keys are looked at, so that nobody can try many."""
+    _limiter(app, limit, redis_url, name="address", key_func=_address, exempt=lambda: request.endpoint in PROBES)
+
+
+def limit_keys(app: Flask, limit: str, redis_url: str) -> None:
+    """Of requests with a good key; after it was looked at, so that nobody can use up the limit of another's."""
+    _limiter(app, limit, redis_url, name="key", key_func=_key_id, exempt=lambda: not _key_id())
+
+
+def _limiter(
+    app: Flask, limit: str, redis_url: str, *, name: str, key_func: Callable[[], str], exempt: Callable[[], bool]
+) -> None:
+    limiter = Limiter(
+        key_func,
+        application_limits=[limit],
+        storage_uri=redis_url,
+        storage_options=STORAGE_OPTIONS,
+        in_memory_fallback=[limit],
+        key_prefix=f"orderlog:{name}",
+        request_identifier=lambda: "all",  # one count over all routes, the unknown ones included
+        on_breach=_remember,
+    )
+    limiter.request_filter(exempt)
+    limiter.init_app(app)
+
+
+def _remember(breached: Any) -> None:
+    """Flask-Limiter's RequestLimit; its times are read while the store that counted it is known to answer."""
+    g.breached_limit = breached
+
+
+def headers(_: RateLimitExceeded) -> dict[str, str]:
+    """Retry-After, and the limit in the words of draft-polli-ratelimit-headers-02."""
+    breached = g.breached_limit
+    seconds = str(max(1, breached.reset_at - int(time.time())))
+    return {
+        "Retry-After": seconds,
+        "RateLimit-Limit": str(breached.limit.amount),
+        "RateLimit-Remaining": "0",
+        "RateLimit-Reset": seconds,
+    }
+
+
+def _key_id() -> str:
+    key_id: str = g.get("api_key_id", "")
+    return key_id
+
+
+def _address() -> str:
+    """An IPv6 address counts as its /64: a subscriber has all of them."""
+    try:
+        address = ip_address(request.remote_addr or "")
+    except ValueError:
+        return "unknown"
+    if isinstance(address, IPv6Address):
+        return str(ip_network((address, 64), strict=False))
+    return str(address)

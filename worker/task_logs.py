@@ -1,0 +1,69 @@
+"""Log lines of workers and Beat: what each task is about is bound while it runs, and its end is one line."""
+
+import logging
+import time
+from typing import Any
+
+from celery import signals
+from sqlalchemy.exc import DBAPIError
+
+from core import logs
+from core.database import session_factory
+from core.durability import dangers
+from core.read_models.faults import describe
+from core.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+REQUEST_ID = "orderlog_request_id"  # the header of a task
+CELERY_FAILURES = "celery.app.trace"
+
+
+def connect() -> None:
+    """Celery calls these from now on, instead of setting up logging itself."""
+    signals.setup_logging.connect(configure)
+    signals.worker_init.connect(report_dangers)
+    signals.task_prerun.connect(begin)
+    signals.task_postrun.connect(end)
+
+
+def configure(**_: Any) -> None:
+    settings = Settings.load()
+    logs.configure(settings.log_format, settings.log_level)
+    logging.getLogger(CELERY_FAILURES).addFilter(hide_data)
+
+
+def hide_data(record: logging.LogRecord) -> bool:
+    """Celery's message of a failed task quotes the error and its traceback whole; ours comes from `exc_info`."""
+    if record.exc_info and isinstance(record.args, dict):
+        record.msg, record.args = "Task %s failed", (record.args.get("name"),)
+    return True
+
+
+def report_dangers(**_: Any) -> None:
+    """Once, when the worker starts; a database that is away then is not waited for."""
+    try:
+        sessions = session_factory(Settings.load().database_url)
+        with sessions.begin() as session:
+            for danger in dangers(session):
+                logger.error(danger)
+        sessions.kw["bind"].dispose()  # before the worker forks
+    except DBAPIError as error:
+        logger.warning("The database could not be asked whether it is durable (%s).", describe(error))
+
+
+def begin(task_id: str, task: Any, args: Any = (), **_: Any) -> None:
+    logs.unbind()
+    fields = {"task": task.name.rpartition(".")[2], "task_id": task_id, "began": time.perf_counter()}
+    if request_id := task.request.get(REQUEST_ID):
+        fields["request_id"] = request_id
+    if fields["task"] == "project_event":
+        fields["order_id"] = args[0]
+    logs.bind(**fields)
+
+
+def end(state: str, **_: Any) -> None:
+    """Beat's tasks come every two seconds: those that go well are not worth a line by default."""
+    level = logging.INFO if logs.bound("request_id") or state != "SUCCESS" else logging.DEBUG
+    logger.log(level, "%s ended: %s", logs.bound("task"), state, extra={"state": state})
+    logs.unbind()
