@@ -3,25 +3,22 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 
-import psycopg
-from sqlalchemy.engine import make_url
-
+from local import probes
 from local.choices import Choices, claim, flower_login
-from local.program import Program
+from local.program import Program, stop
 from local.servers import CannotStart, PostgresServer, Server, ValkeyServer, write_secret
 from local.supervisor import Supervisor
 
 ROOT = Path(__file__).resolve().parent.parent
 READY_SECONDS = 60.0
+MOST_DEATHS = 3  # of a server before it has answered once
 STOP_SECONDS = 6.0  # for the processes, then again for the servers
 
 # What `make run` sets unless the environment does.
@@ -100,9 +97,12 @@ class LocalRun:
 
     def _start(self) -> Mapping[str, str]:
         """The environment of the processes that run now."""
+        if self._choices.database_url:
+            probes.require_postgresql(self._choices.database_url)
+        if self._choices.redis_url:
+            probes.require_redis(self._choices.redis_url)
         database_url = self._choices.database_url or self._serve(PostgresServer(self._choices.data_dir)).url
         redis_url = self._choices.redis_url or self._serve(ValkeyServer(self._choices.data_dir)).url
-        _require_postgresql(database_url)
         write_secret(self._urls_file, json.dumps({"database_url": database_url, "redis_url": redis_url}))
         environment = {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
@@ -118,29 +118,42 @@ class LocalRun:
             "FLOWER_BASIC_AUTH": flower_login(self._choices.data_dir),
         }
         self._say("orderlog", "migrating the database")
-        _migrate(environment)
+        self._migrate(environment)
         for name, command in procfile(ROOT / "Procfile").items():
             self._say("orderlog", f"starting {name}")
             program = Program(name=name, command=["sh", "-c", command], cwd=ROOT, env=environment)
             self._supervisor.start(program)
-        self._wait_for("the API", lambda: _answers(f"http://127.0.0.1:{self._choices.port}/readyz"))
-        self._wait_for("Flower", lambda: _answers(f"http://127.0.0.1:{self._choices.flower_port}/healthcheck"))
-        self._wait_for("the worker", lambda: _worker_answers(environment))
+        self._wait_for("the API", lambda: probes.answers(f"http://127.0.0.1:{self._choices.port}/readyz"))
+        self._wait_for("Flower", lambda: probes.answers(f"http://127.0.0.1:{self._choices.flower_port}/healthcheck"))
+        self._wait_for("the worker", probes.worker_answers(redis_url))
         return environment
 
     def _serve(self, server: Server) -> Server:
         self._say("orderlog", f"starting {server.name}; it logs to {server.log}")
         server.prepare()
         self._supervisor.start(server.program)
-        self._wait_for(server.name, server.answers, advice=f"{server.log} says more.")
+        self._wait_for(server.name, server.answers, log=server.log)
         return server
 
-    def _wait_for(self, what: str, answers: Callable[[], bool], advice: str = "Its lines above say why.") -> None:
+    def _migrate(self, environment: Mapping[str, str]) -> None:
         """Raises CannotStart, Stopped."""
+        log = self._choices.data_dir.resolve() / "migrations.log"
+        command = [sys.executable, "-m", "flask", "db", "upgrade"]
+        migrating = Program(name="migrations", command=command, cwd=ROOT, env=environment, log=log).launch()
+        while migrating.poll() is None:
+            if self._stopping.wait(0.05):
+                stop(migrating, signal.SIGTERM, STOP_SECONDS)
+                raise Stopped
+        if migrating.returncode:
+            raise CannotStart(f"The database could not be migrated: {_last_line(log)} ({log} says more)")
+
+    def _wait_for(self, what: str, answers: Callable[[], bool], log: Path | None = None) -> None:
+        """Raises CannotStart when it takes too long, or has died several times; and Stopped."""
         deadline = time.monotonic() + READY_SECONDS
         while not answers():
-            if time.monotonic() > deadline:
-                raise CannotStart(f"{what} did not answer in {READY_SECONDS:.0f} s. {advice}")
+            if time.monotonic() > deadline or self._supervisor.deaths(what) == MOST_DEATHS:
+                why = f"{_last_line(log)} ({log} says more)" if log else "its lines above say why"
+                raise CannotStart(f"{what} does not start: {why}.")
             self._supervisor.tend()
             if self._stopping.wait(0.1):
                 raise Stopped
@@ -172,44 +185,15 @@ class LocalRun:
                 self._stopping.set()
 
 
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it says nothing")
+
+
 def procfile(path: Path) -> dict[str, str]:
     """Shell commands by process name."""
     lines = [line for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")]
     return {name.strip(): command.strip() for name, command in (line.split(":", 1) for line in lines)}
-
-
-def _require_postgresql(url: str) -> None:
-    """Raises CannotStart."""
-    try:
-        psycopg.connect(
-            make_url(url).set(drivername="postgresql").render_as_string(hide_password=False), connect_timeout=5
-        ).close()
-    except psycopg.OperationalError as error:
-        raise CannotStart(f"The PostgreSQL that DATABASE_URL names does not answer: {error}") from error
-
-
-def _migrate(environment: Mapping[str, str]) -> None:
-    """Raises CannotStart."""
-    command = [sys.executable, "-m", "flask", "db", "upgrade"]
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise CannotStart(f"The database could not be migrated:\n{done.stderr}")
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - one of the two http URLs above
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
-def _worker_answers(environment: Mapping[str, str]) -> bool:
-    command = [sys.executable, "-m", "celery", "-A", "worker.app", "inspect", "ping", "--timeout", "1"]
-    asked = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, check=False)
-    return asked.returncode == 0
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ class Choices:
 
 def _port(name: str, default: str, environment: Mapping[str, str]) -> int:
     value = environment.get(name) or default
-    if not (value.isascii() and value.isdigit() and 0 < int(value) < 65536):
+    if not (re.fullmatch(r"[0-9]{1,5}", value) and 0 < int(value) < 65536):
         raise CannotStart(f"{name} must be a port number from 1 to 65535, not {value!r}.")
     port = int(value)
     if free_port(port) != port:

@@ -3,6 +3,7 @@
 Runs on the system's Python, before anything is installed; older ones must be able to read it, to be told so.
 """
 
+import fcntl
 import hashlib
 import os
 import subprocess
@@ -49,6 +50,8 @@ def make_venv() -> None:
     """Keep a .venv that was made here by this Python; one that was interrupted half-way is made again."""
     if MADE_BY.exists() and MADE_BY.read_text() == made_by():
         return
+    if VENV.is_symlink():
+        sys.exit(".venv is a link to somewhere else; remove it, so that one can be made here.")
     print("Making .venv with Python %s." % sys.version.split()[0], flush=True)
     try:
         venv.create(VENV, clear=True, symlinks=True, with_pip=True)
@@ -57,8 +60,18 @@ def make_venv() -> None:
     MADE_BY.write_text(made_by())
 
 
+def alone() -> int:
+    """A lock, held while this process lives, against a second installation at the same time."""
+    folder = os.open(ROOT, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    return folder
+
+
 if __name__ == "__main__":
     try:
+        lock = alone()
         main(sys.argv[1])
     except KeyboardInterrupt:
         sys.exit("Interrupted; the same command goes on from here.")
+    except OSError as error:
+        sys.exit("%s: %s. The folder of the project must be yours to write to." % (error.filename, error.strerror))

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import psycopg
 from psycopg import sql
@@ -41,11 +41,20 @@ class Server(ABC):
         self.log = data_dir.resolve() / f"{self.name}.log"
         self._state = data_dir.resolve() / f"{self.name}.json"
         data_dir.mkdir(parents=True, exist_ok=True)
-        state = json.loads(self._state.read_text()) if self._state.exists() else {}
+        state = self._read_state()
         self.password: str = state.get("password") or secrets.token_urlsafe(24)
         self.port = free_port(state.get("port", 0))
         write_secret(self._state, json.dumps({"password": self.password, "port": self.port}))
         self._process: subprocess.Popen[bytes] | None = None
+
+    def _read_state(self) -> dict[str, Any]:
+        try:
+            state: dict[str, Any] = json.loads(self._state.read_text())
+        except FileNotFoundError:
+            return {}
+        except ValueError as error:
+            raise CannotStart(f"{self._state} is damaged: restore it, or name another folder with DATA_DIR.") from error
+        return state
 
     def __enter__(self) -> Self:
         self.start()
@@ -141,10 +150,13 @@ class PostgresServer(Server):
         making = self._program(command, log=None).launch()
         try:
             output, _ = making.communicate(timeout=START_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            raise CannotStart(f"PostgreSQL's initdb took more than {START_SECONDS:.0f} s; try again.") from error
         finally:
             kill_group(making)
         if making.returncode:
-            raise CannotStart(f"PostgreSQL's initdb failed:\n{output.decode(errors='replace')}")
+            advice = "Mend that, or set DATABASE_URL to a server of yours"
+            raise CannotStart(f"PostgreSQL's initdb failed:\n{output.decode(errors='replace')}{advice}.")
 
     @property
     def program(self) -> Program:

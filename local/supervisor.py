@@ -48,6 +48,10 @@ class Supervisor:
                 child.process = self._launch(child.program)
                 child.started_at, child.restart_at = now, None
 
+    def deaths(self, name: str) -> int:
+        """How often the program of this name has died in short succession."""
+        return sum(child.deaths for child in self._children if child.program.name == name)
+
     def stop(self, chosen: Callable[[str], bool], seconds: float) -> None:
         """Stop the programs with such names at once, each by its own signal; what outlives `seconds` is killed."""
         children = [child for child in self._children if chosen(child.program.name)]

@@ -1,0 +1,61 @@
+"""Whether what `make run` needs or has started can be used."""
+
+import urllib.request
+from collections.abc import Callable
+
+import psycopg
+from celery import Celery
+from kombu.exceptions import OperationalError as BrokerError
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from local.servers import CannotStart
+
+
+def require_postgresql(url: str) -> None:
+    """Raises CannotStart."""
+    try:
+        libpq_url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        psycopg.connect(libpq_url, connect_timeout=5).close()
+    except (ArgumentError, ValueError) as error:
+        raise CannotStart("DATABASE_URL is not like postgresql://user:password@host:port/database.") from error
+    except psycopg.OperationalError as error:
+        raise CannotStart(f"The PostgreSQL that DATABASE_URL names does not answer: {error}") from error
+
+
+def require_redis(url: str) -> None:
+    """Raises CannotStart."""
+    try:
+        client = Redis.from_url(url, socket_connect_timeout=5, socket_timeout=5, retry=Retry(NoBackoff(), 0))
+        with client:
+            client.ping()
+    except ValueError as error:
+        raise CannotStart("REDIS_URL is not like redis://:password@host:port/0.") from error
+    except RedisError as error:
+        raise CannotStart(f"The Redis that REDIS_URL names does not answer: {error}") from error
+
+
+def answers(url: str) -> bool:
+    """Whether an http URL answers 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - addresses of what was started here
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def worker_answers(redis_url: str) -> Callable[[], bool]:
+    """Asks whether a Celery worker answers a ping."""
+    asking = Celery("make run", broker=redis_url, set_as_current=False)
+
+    def ask() -> bool:
+        try:
+            return bool(asking.control.ping(timeout=0.5))
+        except BrokerError:
+            return False
+
+    return ask
