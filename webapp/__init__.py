@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask
+from flask.cli import NoAppException
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BaseConverter
 
 from core import logs
 from core.database import libpq_url, sqlalchemy_url
 from core.orders import values
-from core.settings import Settings
+from core.settings import MissingSetting, Settings, WrongSetting
 from webapp import (
     access_log,
     auth,
@@ -39,8 +40,11 @@ class OrderIdConverter(BaseConverter):
 
 
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
-    """The application; connects to nothing yet. Raises MissingSetting, WrongSetting."""
-    settings, web = Settings.load(), WebSettings.load()
+    """The application; connects to nothing yet. Raises NoAppException, which `flask` commands print as one sentence."""
+    try:
+        settings, web = Settings.load(), WebSettings.load()
+    except (MissingSetting, WrongSetting) as error:
+        raise NoAppException(str(error)) from error
     app = Flask(__name__, static_folder=None)
     app.config.from_mapping(
         SQLALCHEMY_DATABASE_URI=sqlalchemy_url(settings.database_url),

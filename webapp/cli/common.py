@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 import psycopg
+from psycopg.errors import UndefinedColumn, UndefinedTable
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -35,6 +36,8 @@ def database_faults() -> Iterator[None]:
     try:
         yield
     except (DBAPIError, PoolTimeout, psycopg.Error) as error:  # COPY raises the driver's own
+        if isinstance(getattr(error, "orig", error), UndefinedTable | UndefinedColumn):
+            raise click.ClickException("The database is not migrated; run `flask db upgrade`.") from error
         raise click.ClickException(f"The database failed; run the command again. ({describe(error)})") from error
 
 
