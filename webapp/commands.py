@@ -78,7 +78,7 @@ def _run(command: OrderCommand, key: IdempotencyKey | None) -> Outcome:
     session = db.session()
     recorded = OrderCommandHandler(transaction(session)).handle(
         command,
-        metadata={"correlation_id": str(uuid7())},
+        metadata={"correlation_id": str(uuid7()), "causation_id": str(uuid7())},
         expected_versions=headers.expected_versions(),
         before_commit=key.remembering(session) if key else None,
     )

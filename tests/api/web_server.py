@@ -23,14 +23,33 @@ START_SECONDS = 30.0
 class WebServer:
     """Serves on a free loopback port while the block runs."""
 
-    def __init__(self, database_url: str, redis_url: str, log: Path) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        redis_url: str,
+        log: Path,
+        *,
+        processes: int = 1,
+        app: str = "webapp:create_app",
+        **environment: str,
+    ) -> None:
         self.port = free_port(0)
-        self._environment = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
+        self._processes = processes
+        self._app = app
+        self._environment = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, **environment}
         self._log = log
 
     def __enter__(self) -> Self:
         options = ["--interface", "wsgi", "--factory", "--host", "127.0.0.1", "--port", str(self.port)]
-        command = [sys.executable, "-m", "granian", *options, "--blocking-threads", "8", "--no-ws", "webapp:create_app"]
+        options += [
+            "--workers",
+            str(self._processes),
+            "--blocking-threads",
+            "16",
+            "--respawn-failed-workers",
+            "--no-ws",
+        ]
+        command = [sys.executable, "-m", "granian", *options, self._app]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 command,
