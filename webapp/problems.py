@@ -93,8 +93,8 @@ INVALID = Problem(
     "invalid-request",
     422,
     "Some values are wrong",
-    "`errors` lists the faults, the first hundred of them: `pointer` (RFC 6901) says where in the body or query, `detail` "
-    "says what is wrong.",
+    "`errors` lists the first hundred faults: `pointer` (RFC 6901) says where in the body or query, `detail` what is "
+    "wrong.",
 )
 INTERNAL = Problem("internal-error", 500, "Something went wrong here", "A fault of the service; the logs say more.")
 DATABASE_AWAY = Problem(

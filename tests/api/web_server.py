@@ -15,6 +15,7 @@ import simplejson
 
 from local.program import stop
 from local.servers import free_port
+from tests.api.remote import Remote
 
 PROJECT = Path(__file__).parent.parent.parent
 START_SECONDS = 30.0
@@ -69,6 +70,10 @@ class WebServer:
 
     def __exit__(self, *_: object) -> None:
         stop(self._process, signal.SIGTERM, seconds=10)
+
+    @property
+    def client(self) -> Remote:
+        return Remote(self.port)
 
     def connect(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
