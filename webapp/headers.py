@@ -30,7 +30,8 @@ def expected_versions() -> frozenset[int] | None:
     """The versions that If-Match allows (RFC 9110, section 13.1.1), None for any; a tag that is none allows none."""
     if "If-Match" not in request.headers or request.if_match.star_tag:
         return None
-    return frozenset(int(tag) for tag in request.if_match.as_set() if re.fullmatch(r"[1-9]\d{0,8}", tag, re.ASCII))
+    tags = (tag or "" for tag in request.if_match.as_set())  # an empty one comes as None
+    return frozenset(int(tag) for tag in tags if re.fullmatch(r"[1-9]\d{0,8}", tag, re.ASCII))
 
 
 def client_has(version: int) -> bool:
