@@ -6,7 +6,7 @@ TESTS ?= tests
 DRILLS ?= tests/drills
 
 .DEFAULT_GOAL := help
-.PHONY: help run test drill lint format lock clean install-run install-dev
+.PHONY: help run test drill lint format lock contract clean install-run install-dev
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
@@ -35,6 +35,9 @@ lock: install-dev ## lock the newest packages that pyproject.toml allows
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv $(COMPILE) --group dev --constraint requirements/run.txt --output-file requirements/dev.txt
 
 COMPILE := pip compile pyproject.toml --quiet --upgrade --extra local --universal --generate-hashes --no-emit-index-url
+
+contract: install-dev ## write docs/openapi.json; ACCEPT_BREAKING=1 accepts what breaks clients
+	@$(BIN)/python -m webapp.contract $(if $(ACCEPT_BREAKING),--accept-breaking)
 
 clean: ## remove what was installed, and caches; the data in var/ stays
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

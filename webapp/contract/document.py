@@ -10,7 +10,7 @@ from webapp.contract.explanations import example
 from webapp.contract.links import links
 from webapp.contract.operation import PROBLEM_HEADERS, Answer, Operation
 from webapp.contract.schemas import component_schemas, problem_name, query_parameters, reference
-from webapp.problems import Problem
+from webapp.problems import PROBLEMS, Problem
 
 Json = dict[str, Any]
 
@@ -56,6 +56,7 @@ def document() -> Json:
         "paths": _paths(),
         "components": {
             "schemas": component_schemas(OPERATIONS),
+            "examples": {slug: {"value": example(problem)} for slug, problem in PROBLEMS.items()},
             "parameters": {_component(name): header for name, header in header_fields.REQUEST_HEADERS.items()},
             "headers": header_fields.ANSWER_HEADERS,
             "securitySchemes": {SECURITY_SCHEME: _security_scheme()},
@@ -131,7 +132,9 @@ def _problems(problems: list[Problem]) -> Json:
         "content": {
             "application/problem+json": {
                 "schema": schemas[0] if len(schemas) == 1 else {"oneOf": schemas},
-                "examples": {problem.slug: {"value": example(problem)} for problem in problems},
+                "examples": {
+                    problem.slug: {"$ref": f"#/components/examples/{problem.slug}"} for problem in problems
+                },
             }
         },
     }

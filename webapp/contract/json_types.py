@@ -1,5 +1,6 @@
 """The JSON Schema of single values, with the limits that core/orders/values.py enforces."""
 
+from decimal import Decimal
 from typing import Any
 
 from pydantic import WithJsonSchema
@@ -11,7 +12,7 @@ JsonSchema = dict[str, Any]
 
 # What `str.isprintable` calls printable, and not a space; NUL is refused anywhere. Lone surrogates are no JSON text.
 NOT_BLANK = r"^[^\x00]*[^\p{C}\p{Z}\x00][^\x00]*$"
-CENT = 0.01
+CENT = Decimal("0.01")
 
 ORDER_ID: JsonSchema = {"type": "string", "pattern": f"^{values.ORDER_ID}$"}
 AMOUNT: JsonSchema = {

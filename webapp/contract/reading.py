@@ -33,7 +33,7 @@ def _operation(document: Json, method: str, path: str, operation: Json) -> Json:
             for status, answer in operation["responses"].items()
             if "application/problem+json" not in answer.get("content", {})
         ],
-        "problems": _problems(operation),
+        "problems": _problems(document, operation),
     }
 
 
@@ -69,9 +69,9 @@ def _answer(document: Json, status: str, answer: Json) -> Json:
     }
 
 
-def _problems(operation: Json) -> list[Json]:
+def _problems(document: Json, operation: Json) -> list[Json]:
     return [
-        {"status": status, "slug": slug, "title": example["value"]["title"]}
+        {"status": status, "slug": slug, "title": resolve(document, example)["value"]["title"]}
         for status, answer in operation["responses"].items()
         for slug, example in answer.get("content", {}).get("application/problem+json", {}).get("examples", {}).items()
     ]
