@@ -22,7 +22,7 @@ CELERY_FAILURES = "celery.app.trace"
 def connect() -> None:
     """Celery calls these from now on, instead of setting up logging itself."""
     signals.setup_logging.connect(configure)
-    signals.worker_init.connect(report_dangers)
+    signals.celeryd_after_setup.connect(report_dangers)
     signals.task_prerun.connect(begin)
     signals.task_postrun.connect(end)
 

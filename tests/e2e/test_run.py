@@ -29,6 +29,7 @@ def test_everything_runs_and_is_announced(stack: Stack) -> None:
     assert f"http://127.0.0.1:{stack.port}\n" in stack.output
     assert f"http://127.0.0.1:{stack.flower_port} " in stack.output
     assert f"curl -s localhost:{stack.port}/orders" in stack.output
+    assert "none needed: ORDERLOG_AUTH=off" in stack.output
     wait_until(lambda: ready(stack), 20)
 
 
@@ -146,6 +147,20 @@ def test_a_port_that_is_none_is_refused(tmp_path: Path, port: str) -> None:
     assert refusal(Stack(tmp_path, PORT=port)) == (
         f"orderlog: PORT must be a port number from 1 to 65535, not {port!r}.\n"
     )
+
+
+def test_keys_can_be_tried_here_too(tmp_path: Path) -> None:
+    with Stack(tmp_path, ORDERLOG_AUTH="on", HOST="0.0.0.0") as stack:
+        assert "needed: ORDERLOG_AUTH=on" in stack.output
+        with pytest.raises(HTTPError, match="401"):
+            stack.place()
+        listening = [
+            connection.laddr.ip
+            for process in stack.processes
+            for connection in process.net_connections("inet")
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == stack.port
+        ]
+        assert set(listening) == {"127.0.0.1"}  # `make run` never listens elsewhere
 
 
 def test_a_data_folder_in_use_is_refused(stack: Stack) -> None:

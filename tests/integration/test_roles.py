@@ -1,0 +1,168 @@
+"""The service runs under a role that can add events and change none: the database refuses by privilege."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from flask import Flask
+from psycopg.errors import InsufficientPrivilege
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session, sessionmaker
+
+from core import api_keys
+from core.api_keys import Scope
+from core.command_handler import utc_now
+from core.database import session_factory
+from local.servers import ValkeyServer
+from tests.api.calls import order_after, read, send
+from tests.conftest import make_app
+from tests.drills.stack import Stack
+from tests.e2e.stack import request, wait_until
+
+ROLE = "orderlog_app"
+
+
+@pytest.fixture
+def role_url(database_url: str, project_root: Path) -> str:
+    """For this role, in a database prepared by the file that is shipped, twice."""
+    password = secrets.token_hex(16)
+    with psycopg.connect(database_url, autocommit=True) as owner:
+        for _ in range(2):
+            owner.execute((project_root / "migrations" / "roles.sql").read_bytes())
+        owner.execute(f"ALTER ROLE {ROLE} PASSWORD '{password}'".encode())
+    url = make_url(database_url).set(username=ROLE, password=password)
+    return url.render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def role_app(role_url: str, valkey: ValkeyServer) -> Iterator[Flask]:
+    app = make_app(role_url, valkey.url)
+    yield app
+    with app.app_context():
+        app.extensions["sqlalchemy"].engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE events SET metadata = '{}'",
+        "DELETE FROM events",
+        "TRUNCATE events",
+        "TRUNCATE events CASCADE",
+        "DROP TRIGGER events_are_append_only ON events",
+        "ALTER TABLE events DISABLE TRIGGER ALL",
+        "DROP TABLE events",
+        "CREATE OR REPLACE FUNCTION refuse_change_of_events() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END'",
+        "SET session_replication_role = replica",
+        "SELECT setval('events_position_seq', 1)",
+        "CREATE TABLE another (id int)",
+        "UPDATE alembic_version SET version_num = '0001'",
+        "INSERT INTO api_keys SELECT * FROM api_keys",
+        "UPDATE api_keys SET revoked_at = NULL",
+        "SET ROLE orderlog",
+    ],
+)
+def test_what_the_service_never_does_is_refused(role_app: Flask, role_url: str, statement: str) -> None:
+    order_after(role_app.test_client())
+
+    with psycopg.connect(role_url) as session, pytest.raises(InsufficientPrivilege):
+        session.execute(statement.encode())
+
+
+def test_a_table_of_a_later_migration_is_open_to_the_service(database_url: str, role_url: str) -> None:
+    with psycopg.connect(database_url) as owner:
+        owner.execute("CREATE TABLE sales_per_day (day date PRIMARY KEY, sold int)")
+    with psycopg.connect(role_url) as session:
+        session.execute("INSERT INTO sales_per_day VALUES ('2026-01-01', 1)")
+        assert session.execute("DELETE FROM sales_per_day RETURNING sold").fetchone() == (1,)
+
+
+def test_every_command_and_the_operating_commands_work(role_app: Flask) -> None:
+    client, run = role_app.test_client(), role_app.test_cli_runner().invoke
+    order_id = order_after(client, "add_item", "confirm", "ship")
+    order_after(client, "cancel")
+
+    for command in ("catch-up", "rebuild", "verify", "verify --repair", "status", "parked list", "api-keys list"):
+        ran = run(args=command.split())
+        assert ran.exit_code == 0, (command, ran.output)
+
+    assert read(client.get(f"/orders/{order_id}"))["status"] == "shipped"
+    assert read(client.get("/readyz"))["checks"]["postgresql"] == "ok"
+    assert run(args=["rebuild", "--dry-run"]).exit_code == 0
+
+
+def test_its_keys_are_read_but_made_by_the_owner(
+    role_app: Flask, role_url: str, valkey: ValkeyServer, sessions: sessionmaker[Session]
+) -> None:
+    with sessions.begin() as session:
+        key = api_keys.create(session, "shop", [Scope.ORDERS_WRITE], now=utc_now()).text
+    guarded_app = make_app(role_url, valkey.url, AUTH=True)
+    guarded = guarded_app.test_client()
+
+    assert send(guarded, "place", "").status_code == 401
+    placed = guarded.post(
+        "/orders", json={"customer_name": "山田太郎", "total_amount": 1}, headers={"Authorization": f"Bearer {key}"}
+    )
+    assert placed.status_code == 201
+    with guarded_app.app_context():
+        guarded_app.extensions["sqlalchemy"].engine.dispose()
+    refused = role_app.test_cli_runner().invoke(args=["api-keys", "create", "shop", "--scope", "admin"])
+    assert refused.exit_code == 1
+    assert "permission denied" in refused.output
+
+
+def test_web_worker_and_beat_run_under_it(role_url: str, valkey: ValkeyServer, tmp_path: Path) -> None:
+    with Stack(tmp_path, database_url=role_url, redis_url=valkey.url, workers=1) as stack:
+        url = f"http://127.0.0.1:{stack.ports[0]}"
+        order_id = request(f"{url}/orders", {"customer_name": "山田太郎", "total_amount": 1})["order_id"]
+
+        wait_until(lambda: order_id in str(request(f"{url}/orders")), 30)
+        wait_until(lambda: request(f"{url}/readyz")["status"] == "ready", 30)
+
+
+# Durability.
+
+
+@pytest.fixture
+def careless(database_url: str) -> Iterator[Callable[[str], None]]:
+    """Switches a setting off for the database of this test."""
+    with psycopg.connect(database_url, autocommit=True) as owner:
+        name = owner.execute("SELECT quote_ident(current_database())").fetchone()
+        assert name is not None
+        yield lambda setting: owner.execute(f"ALTER DATABASE {name[0]} SET {setting} = off".encode()) and None
+
+
+def test_a_database_that_may_lose_commands_is_reported(
+    careless: Callable[[str], None], app: Flask, database_url: str
+) -> None:
+    assert "durability" not in read(app.test_client().get("/readyz"))["checks"]
+    with app.app_context():
+        app.extensions["sqlalchemy"].engine.dispose()
+
+    careless("synchronous_commit")
+
+    answer = read(app.test_client().get("/readyz"))
+    assert answer["status"] == "degraded"
+    assert "synchronous_commit off" in answer["checks"]["durability"]
+
+
+def test_web_and_worker_say_so_when_they_start(
+    careless: Callable[[str], None], database_url: str, valkey: ValkeyServer, tmp_path: Path
+) -> None:
+    careless("synchronous_commit")
+    with Stack(tmp_path, database_url=database_url, redis_url=valkey.url, workers=1, beats=0):
+        for process in ("web-0", "worker-0"):
+            log = tmp_path / f"{process}.log"
+            wait_until(lambda log=log: "PostgreSQL runs with synchronous_commit off" in log.read_text(), 30)
+            assert log.read_text().count('"level": "ERROR"') == 1
+
+
+def test_the_servers_of_make_run_are_durable(sessions: sessionmaker[Session], database_url: str) -> None:
+    own = session_factory(database_url)
+    with own.begin() as session:
+        for name in ("fsync", "full_page_writes", "synchronous_commit"):
+            assert session.execute(text(f"SHOW {name}")).scalar() == "on"
+    own.kw["bind"].dispose()

@@ -1,0 +1,81 @@
+"""Secrets that anybody would guess are refused, unless only this machine can use them."""
+
+import pytest
+
+from core.settings import Settings, WrongSetting
+from core.weak_secrets import WeakSecret, is_loopback, refuse_weak_login, refuse_weak_url
+
+GOOD = "k3Zq-of-the-tests"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://postgres:postgres@db.example/orderlog",
+        "postgresql://orderlog:password@db.example/orderlog",
+        "postgresql://orderlog:Password@10.0.0.5/orderlog",
+        "postgresql://warehouse-1:warehouse-1@db.example/orderlog",
+        "postgresql://orderlog:short@db.example/orderlog",
+        "postgresql://orderlog@db.example/orderlog",
+        "postgresql://orderlog:@db.example/orderlog",
+        "postgresql://orderlog:changeme@/orderlog?host=db.example",
+        "redis://broker.example:6379/0",
+        "redis://:redis@broker.example:6379/0",
+    ],
+)
+def test_a_weak_one_is_refused_for_a_server_elsewhere(url: str) -> None:
+    with pytest.raises(WeakSecret, match=r"^DATABASE_URL has no password, or one that is easily guessed, for "):
+        refuse_weak_url("DATABASE_URL", url, {})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgresql://orderlog:{GOOD}@db.example/orderlog",
+        "postgresql://postgres:postgres@127.0.0.1/orderlog",
+        "postgresql://postgres@localhost/orderlog",
+        "postgresql://postgres@[::1]/orderlog",
+        "postgresql:///orderlog",
+        "postgresql:///orderlog?host=/run/postgresql",
+        "postgresql://orderlog@db.example/orderlog?sslcert=/run/client.crt",
+        "redis://127.0.0.1:6379/0",
+        f"rediss://:{GOOD}@broker.example/0",
+    ],
+)
+def test_others_will_do(url: str) -> None:
+    refuse_weak_url("DATABASE_URL", url, {})
+
+
+def test_libpq_may_take_the_password_from_elsewhere() -> None:
+    refuse_weak_url("DATABASE_URL", "postgresql://orderlog@db.example/orderlog", {"PGPASSFILE": "/run/pgpass"})
+
+
+def test_the_settings_refuse_it_and_do_not_repeat_it() -> None:
+    weak = {"DATABASE_URL": "postgresql://orderlog:sh0rt@db.example/orderlog", "REDIS_URL": "redis://127.0.0.1/0"}
+
+    with pytest.raises(WrongSetting, match=r"^DATABASE_URL has no password") as caught:
+        Settings.load(weak)
+
+    assert "sh0rt" not in str(caught.value)
+
+
+@pytest.mark.parametrize("login", ["", "user:password", "user", "user:", f":{GOOD}", "orderlog:orderlog", "me:1234567"])
+def test_a_weak_login_is_refused(login: str) -> None:
+    with pytest.raises(WeakSecret, match=r"^FLOWER_BASIC_AUTH must be user:password"):
+        refuse_weak_login("FLOWER_BASIC_AUTH", login)
+
+
+def test_a_login_with_a_random_password_will_do() -> None:
+    refuse_weak_login("FLOWER_BASIC_AUTH", f"orderlog:{GOOD}")
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("127.0.0.1", True), ("127.1.2.3", True), ("::1", True), ("[::1]", True), ("localhost", True),
+        ("0.0.0.0", False), ("::", False), ("10.0.0.1", False), ("localhost.example", False), ("", False),
+        ("::ffff:10.0.0.1", False), ("127.0.0.1.example", False),
+    ],
+)  # fmt: skip
+def test_which_hosts_are_this_machine(host: str, loopback: bool) -> None:
+    assert is_loopback(host) is loopback

@@ -1,0 +1,68 @@
+"""Keys are asked for unless the service says that it listens on loopback and that they are off."""
+
+import pytest
+
+from core.settings import WrongSetting
+from webapp.web_settings import GENEROUS, WebSettings
+
+
+def test_by_default_keys_are_asked_for_and_requests_limited() -> None:
+    settings = WebSettings.load({})
+
+    assert (settings.auth, settings.rate_limit, settings.trusted_proxies) == (True, GENEROUS, 0)
+    assert settings == WebSettings()
+
+
+@pytest.mark.parametrize("host", [None, "", "127.0.0.1", "localhost", "::1"])
+def test_on_loopback_they_may_be_switched_off(host: str | None) -> None:
+    settings = WebSettings.load({"ORDERLOG_AUTH": "off"} | ({} if host is None else {"HOST": host}))
+
+    assert (settings.auth, settings.rate_limit) == (False, None)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "orders.example"])
+def test_elsewhere_they_may_not(host: str) -> None:
+    with pytest.raises(WrongSetting, match=r"^ORDERLOG_AUTH=off is only for a service that listens on loopback") as no:
+        WebSettings.load({"ORDERLOG_AUTH": "off", "HOST": host})
+
+    assert "\n" not in str(no.value)
+    assert WebSettings.load({"HOST": host}).auth
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"ORDERLOG_AUTH": "off", "TRUSTED_PROXIES": "1"},
+        {"ORDERLOG_AUTH": "false"},
+        {"ORDERLOG_AUTH": "OFF"},
+        {"TRUSTED_PROXIES": "many"},
+        {"RATE_LIMIT": "lots"},
+        {"RATE_LIMIT": "10"},
+        {"STATEMENT_TIMEOUT": "5s"},
+        {"POOL_TIMEOUT": "-1"},
+        {"HTTPS_ONLY": "yes"},
+    ],
+    ids=str,
+)
+def test_what_makes_no_sense_is_refused(environment: dict[str, str]) -> None:
+    with pytest.raises(WrongSetting):
+        WebSettings.load(environment)
+
+
+def test_all_of_it_can_be_set() -> None:
+    environment = {
+        "RATE_LIMIT": "10/second;100/minute",
+        "TRUSTED_PROXIES": "2",
+        "HTTPS_ONLY": "on",
+        "STATEMENT_TIMEOUT": "0.5",
+        "POOL_TIMEOUT": "1",
+    }
+
+    assert WebSettings.load(environment) == WebSettings(
+        auth=True,
+        rate_limit="10/second;100/minute",
+        trusted_proxies=2,
+        https_only=True,
+        statement_timeout=0.5,
+        pool_timeout=1.0,
+    )
