@@ -5,7 +5,7 @@ BIN := .venv/bin
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format lock clean install-run install-dev
+.PHONY: help run test bench lint format lock clean install-run install-bench install-dev
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
@@ -15,6 +15,9 @@ run: install-run ## start everything here in the foreground; Ctrl-C stops it
 
 test: install-dev lint ## lint, then run every test on real servers; TESTS=tests/unit runs a part
 	@$(BIN)/python -m pytest $(TESTS)
+
+bench: install-bench ## measure each path beside its limits, into var/; ONLY=append runs one group, SIZE=quick is short
+	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(SIZE),--size $(SIZE))
 
 lint: install-dev ## check style, types and the borders between the packages
 	@$(BIN)/ruff check .
@@ -28,7 +31,8 @@ format: install-dev ## put the code into shape
 
 lock: install-dev ## lock the newest packages that pyproject.toml allows
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv $(COMPILE) --output-file requirements/run.txt
-	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv $(COMPILE) --group dev --constraint requirements/run.txt --output-file requirements/dev.txt
+	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv $(COMPILE) --group bench --constraint requirements/run.txt --output-file requirements/bench.txt
+	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv $(COMPILE) --group dev --constraint requirements/bench.txt --output-file requirements/dev.txt
 
 COMPILE := pip compile pyproject.toml --quiet --upgrade --extra local --universal --generate-hashes --no-emit-index-url
 
@@ -38,6 +42,9 @@ clean: ## remove what was installed, and caches; the data in var/ stays
 
 install-run:
 	@$(PYTHON) local/install.py run
+
+install-bench:
+	@$(PYTHON) local/install.py bench
 
 install-dev:
 	@$(PYTHON) local/install.py dev
