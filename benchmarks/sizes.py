@@ -1,0 +1,36 @@
+"""How much is measured."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """`seconds` is one run's; `small` and `large` are databases, in orders of three events each on average."""
+
+    pairs: int = 5
+    seconds: float = 4.0
+    commands: int = 2_000
+    tasks: int = 1_500
+    rebuilt_orders: int = 333_333
+    replayed_events: int = 1_000
+    small: int = 1_000
+    large: int = 1_000_000
+    long_order: int = 10_000
+    calls: int = 20
+
+
+SIZES = {
+    "full": Sizes(),
+    "quick": Sizes(
+        pairs=2,
+        seconds=0.5,
+        commands=50,
+        tasks=60,
+        rebuilt_orders=1_000,
+        replayed_events=50,
+        small=100,
+        large=1_000,
+        long_order=200,
+        calls=3,
+    ),
+}
