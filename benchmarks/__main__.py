@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     chosen = _parser().parse_args(arguments)
     groups = [chosen.only] if chosen.only else list(GROUPS)
     into: Path = chosen.into
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers' data goes then too
     try:
         with running_servers(into) as servers:
             # What the service reads when its first module is used; each group names databases of its own.

@@ -1,6 +1,5 @@
 """Projecting events through a Celery worker, beside tasks that do nothing through the same worker."""
 
-from collections.abc import Callable, Sequence
 from itertools import count
 
 import psycopg
@@ -23,22 +22,22 @@ def measure(bench: Bench) -> list[Measured]:
 
 
 def _rates(bench: Bench, url: str, worker_group: int) -> Measured:
-    redis, tasks = bench.servers.redis, bench.sizes.tasks
+    redis = bench.servers.redis
 
-    def run(rate: Callable[[Sequence[str]], float]) -> Run:
+    def ours(tasks: int) -> Run:
         ids = placed_orders(url, tasks)
-        return with_cpu(lambda: rate(ids))
+        return with_cpu(lambda: project_rate(redis, worker_group, ids))
 
-    def ours() -> Run:
-        return run(lambda ids: project_rate(redis, worker_group, ids))
+    def beside(tasks: int) -> Run:
+        ids = [str(uuid7()) for _ in range(tasks)]
+        return with_cpu(lambda: empty_rate(redis, worker_group, ids))
 
-    def beside() -> Run:
-        return run(lambda ids: empty_rate(redis, worker_group, ids))
-
-    in_turns(ours, beside, 1)  # to warm up
-    measured = Measured(ROW["project_vs_empty_task"], *in_turns(ours, beside, bench.sizes.pairs))
-    _require_projected(url, tasks * (bench.sizes.pairs + 1))
-    return measured
+    few = bench.sizes.few_tasks
+    beside(few)
+    tasks = max(few, round(ours(few).value * bench.sizes.seconds))
+    runs = in_turns(lambda: ours(tasks), lambda: beside(tasks), bench.sizes.pairs)
+    _require_projected(url, few + tasks * bench.sizes.pairs)
+    return Measured(ROW["project_vs_empty_task"], *runs)
 
 
 def _delays(bench: Bench, url: str, per_second: float) -> Measured:
