@@ -38,11 +38,14 @@ def main(arguments: Sequence[str]) -> int:
             # What the service reads when its first module is used; each group names databases of its own.
             os.environ |= {"DATABASE_URL": servers.postgres.url, "REDIS_URL": servers.valkey.url}
             found = settings(servers)
-            measured = {group: _measure(group, Bench(servers, SIZES[chosen.size])) for group in groups}
+            measured = {}
+            for group in groups:
+                measured[group] = _measure(group, Bench(servers, SIZES[chosen.size]))
+                table = _write(into, measured, found | {"size": chosen.size})
     except CannotStart as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    _write(into, measured, found | {"size": chosen.size})
+    print(table)
     return 0
 
 
@@ -54,14 +57,15 @@ def _measure(group: str, bench: Bench) -> list[Measured]:
     return measured
 
 
-def _write(into: Path, measured: Mapping[str, list[Measured]], found: Mapping[str, str]) -> None:
+def _write(into: Path, measured: Mapping[str, list[Measured]], found: Mapping[str, str]) -> str:
+    """The table. Called after each group, so that what is measured is kept whatever becomes of the next one."""
     rows = [each for group in measured.values() for each in group]
     table = report.as_markdown(rows, found)
     (into / "bench.json").write_text(report.as_json(rows))
     (into / "bench.md").write_text(table)
     for group, of_group in measured.items():
         (into / f"bench-{group}.svg").write_text(as_svg(group, of_group))
-    print(table)
+    return table
 
 
 def _parser() -> argparse.ArgumentParser:

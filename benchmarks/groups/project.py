@@ -41,7 +41,7 @@ def _rates(bench: Bench, url: str, worker_group: int) -> Measured:
 
 
 def _delays(bench: Bench, url: str, per_second: float) -> Measured:
-    seconds, numbers = bench.sizes.seconds, count()
+    seconds, numbers = bench.sizes.seconds * 2, count()  # so that a p99 stands on more than a handful
 
     def ours() -> Run:
         return with_cpu(lambda: percentile(visible_after(url, per_second, seconds), 99))
