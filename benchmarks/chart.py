@@ -6,7 +6,7 @@ from html import escape
 from benchmarks.figures import Measured, Run, median_value
 from benchmarks.report import number
 
-WIDTH, BARS_AT, BARS_WIDTH = 900, 330, 430
+WIDTH, BARS_AT, BARS_WIDTH = 960, 380, 430
 ROW_HEIGHT, BAR_HEIGHT, TITLE_HEIGHT = 82, 18, 40
 OURS, BESIDE, MISSED = "#2b6cb0", "#a0aec0", "#c53030"
 

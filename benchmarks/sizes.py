@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """`seconds` is one run's, and `few_tasks` are run first, to see how many fit into that.
+    """`seconds` is one run's, and `few_…` are run first, to see how many fit into that.
 
     `small` and `large` are databases, in orders of three events each on average."""
 
     pairs: int = 5
     seconds: float = 4.0
-    commands: int = 2_000
+    few_commands: int = 200
     few_tasks: int = 300
     rebuilt_orders: int = 333_333
     replayed_events: int = 1_000
@@ -26,7 +26,7 @@ SIZES = {
     "quick": Sizes(
         pairs=2,
         seconds=0.5,
-        commands=50,
+        few_commands=50,
         few_tasks=60,
         rebuilt_orders=1_000,
         replayed_events=50,

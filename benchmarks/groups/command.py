@@ -24,20 +24,21 @@ Id = TypeVar("Id")
 
 
 def measure(bench: Bench) -> list[Measured]:
-    url, number = bench.servers.database("command"), bench.sizes.commands
+    url, few = bench.servers.database("command"), bench.sizes.few_commands
     sessions = session_factory(url)
     with eventsourcing_orders(bench.servers.empty_database("command_eventsourcing"), threads=1) as other:
 
-        def ours() -> Run:
+        def ours(number: int) -> Run:
             ids = pending_orders(url, number)
             return with_cpu(lambda: _rate(lambda order_id: confirm(sessions, order_id), ids))
 
-        def beside() -> Run:
+        def beside(number: int) -> Run:
             ids = _pending_orders_of(other, number)
             return with_cpu(lambda: _rate(lambda order_id: other.confirm(order_id, utc_now()), ids))
 
-        in_turns(ours, beside, 1)  # to warm up
-        runs = in_turns(ours, beside, bench.sizes.pairs)
+        beside(few)
+        number = max(few, round(ours(few).value * bench.sizes.seconds))
+        runs = in_turns(lambda: ours(number), lambda: beside(number), bench.sizes.pairs)
     sessions.kw["bind"].dispose()
     return [Measured(ROW["command_vs_eventsourcing_c1"], *runs)]
 
