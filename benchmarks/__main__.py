@@ -53,6 +53,7 @@ def _measure(group: str, bench: Bench) -> list[Measured]:
     started = time.monotonic()
     print(f"bench: measuring {group}", file=sys.stderr, flush=True)
     measured = GROUPS[group](bench)
+    bench.servers.drop_databases()
     print(f"bench: {group} took {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
     return measured
 
