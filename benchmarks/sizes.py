@@ -13,7 +13,8 @@ class Sizes:
     seconds: float = 4.0
     few_commands: int = 200
     few_tasks: int = 300
-    rebuilt_orders: int = 333_333
+    rebuilt_orders: int = 66_667
+    most_rebuilt_orders: int = 333_334
     replayed_events: int = 1_000
     small: int = 1_000
     large: int = 1_000_000
@@ -29,6 +30,7 @@ SIZES = {
         few_commands=50,
         few_tasks=60,
         rebuilt_orders=1_000,
+        most_rebuilt_orders=2_000,
         replayed_events=50,
         small=100,
         large=1_000,
