@@ -31,7 +31,8 @@ GROUPS: dict[str, Callable[[Bench], list[Measured]]] = {
 def main(arguments: Sequence[str]) -> int:
     chosen = _parser().parse_args(arguments)
     groups = [chosen.only] if chosen.only else list(GROUPS)
-    into: Path = chosen.into
+    sizes = SIZES[chosen.size]
+    into: Path = chosen.into or ROOT / "var" / ("" if chosen.size == "full" else chosen.size)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers' data goes then too
     try:
         with running_servers(into) as servers:
@@ -40,8 +41,8 @@ def main(arguments: Sequence[str]) -> int:
             found = settings(servers)
             measured = {}
             for group in groups:
-                measured[group] = _measure(group, Bench(servers, SIZES[chosen.size]))
-                table = _write(into, measured, found | {"size": chosen.size})
+                measured[group] = _measure(group, Bench(servers, sizes))
+                table = _write(into, measured, found | {"size": f"{chosen.size}: {sizes}"})
     except CannotStart as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
@@ -72,8 +73,13 @@ def _write(into: Path, measured: Mapping[str, list[Measured]], found: Mapping[st
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", choices=GROUPS, help="measure one group")
-    parser.add_argument("--size", choices=SIZES, default="full", help="quick only shows that everything works")
-    parser.add_argument("--into", type=Path, default=ROOT / "var", help="folder for the result")
+    parser.add_argument(
+        "--size",
+        choices=SIZES,
+        default="full",
+        help="quick shows that everything works; its figures do not deserve the names of their rows",
+    )
+    parser.add_argument("--into", type=Path, help="folder for the result; var, and var/quick for what is quick")
     return parser
 
 

@@ -101,7 +101,7 @@ ROWS = (
     Row(
         name="rebuild_peak_mb",
         group="rebuild",
-        ours="flask rebuild of 1,000,000 events, peak memory of its process",
+        ours="flask rebuild of the most events, peak memory of its process",
         beside="",
         unit="MB",
         at_most=200,
