@@ -6,7 +6,7 @@ TESTS ?= tests
 DRILLS ?= tests/drills
 
 .DEFAULT_GOAL := help
-.PHONY: help run test drill lint format lock contract clean install-run install-dev
+.PHONY: help run test drill bench lint format lock contract clean install-run install-bench install-dev
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
@@ -20,6 +20,9 @@ test: install-dev lint ## lint, then run every test on real servers; TESTS=tests
 drill: install-dev ## break the whole stack under real load, then prove that nothing was lost or doubled; 15 minutes
 	@DRILL=full $(BIN)/python -m pytest $(DRILLS) --capture=no --timeout=900
 
+bench: install-bench ## measure each path beside its limits, into var/; ONLY=append runs one group, SIZE=quick is short
+	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(SIZE),--size $(SIZE))
+
 lint: install-dev ## check style, types and the borders between the packages
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -32,7 +35,8 @@ format: install-dev ## put the code into shape
 
 lock: install-dev ## lock the newest packages that pyproject.toml allows
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv $(COMPILE) --output-file requirements/run.txt
-	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv $(COMPILE) --group dev --constraint requirements/run.txt --output-file requirements/dev.txt
+	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv $(COMPILE) --group bench --constraint requirements/run.txt --output-file requirements/bench.txt
+	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv $(COMPILE) --group dev --constraint requirements/bench.txt --output-file requirements/dev.txt
 
 COMPILE := pip compile pyproject.toml --quiet --upgrade --extra local --universal --generate-hashes --no-emit-index-url
 
@@ -45,6 +49,9 @@ clean: ## remove what was installed, and caches; the data in var/ stays
 
 install-run:
 	@$(PYTHON) local/install.py run
+
+install-bench:
+	@$(PYTHON) local/install.py bench
 
 install-dev:
 	@$(PYTHON) local/install.py dev

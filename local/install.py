@@ -16,7 +16,7 @@ VENV = ROOT / ".venv"
 MADE_BY = VENV / "made-by.txt"
 INSTALLED = VENV / "installed.txt"
 
-LOCKS = {"run": ["run"], "dev": ["run", "dev"]}  # what dev.txt installs contains what run.txt does
+LOCKS = {"run": ["run"], "bench": ["run", "bench"], "dev": ["run", "bench", "dev"]}  # each contains those before it
 
 
 def main(name: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-PACKAGES = ["core", "worker", "webapp", "local"]
+PACKAGES = ["core", "worker", "webapp", "local", "benchmarks"]
 
 LAYERS = "Imports run webapp -> worker -> core"
 CORE = "core knows no web framework, no task queue and no broker"

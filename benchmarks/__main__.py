@@ -1,0 +1,87 @@
+"""`make bench`: measures every group, or the one named, and writes what it finds into var/."""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from benchmarks import report
+from benchmarks.bench import Bench
+from benchmarks.chart import as_svg
+from benchmarks.figures import Measured
+from benchmarks.groups import append, command, post, project, rebuild, size
+from benchmarks.machine import settings
+from benchmarks.servers import ROOT, running_servers
+from benchmarks.sizes import SIZES
+from local.servers import CannotStart
+
+GROUPS: dict[str, Callable[[Bench], list[Measured]]] = {
+    "append": append.measure,
+    "command": command.measure,
+    "post": post.measure,
+    "project": project.measure,
+    "rebuild": rebuild.measure,
+    "size": size.measure,
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    chosen = _parser().parse_args(arguments)
+    groups = [chosen.only] if chosen.only else list(GROUPS)
+    sizes = SIZES[chosen.size]
+    into: Path = chosen.into or ROOT / "var" / ("" if chosen.size == "full" else chosen.size)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers' data goes then too
+    try:
+        with running_servers(into) as servers:
+            # What the service reads when its first module is used; each group names databases of its own.
+            os.environ |= {"DATABASE_URL": servers.postgres.url, "REDIS_URL": servers.valkey.url}
+            found = settings(servers)
+            measured = {}
+            for group in groups:
+                measured[group] = _measure(group, Bench(servers, sizes))
+                table = _write(into, measured, found | {"size": f"{chosen.size}: {sizes}"})
+    except CannotStart as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    print(table)
+    return 0
+
+
+def _measure(group: str, bench: Bench) -> list[Measured]:
+    started = time.monotonic()
+    print(f"bench: measuring {group}", file=sys.stderr, flush=True)
+    measured = GROUPS[group](bench)
+    bench.servers.drop_databases()
+    print(f"bench: {group} took {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    return measured
+
+
+def _write(into: Path, measured: Mapping[str, list[Measured]], found: Mapping[str, str]) -> str:
+    """The table. Called after each group, so that what is measured is kept whatever becomes of the next one."""
+    rows = [each for group in measured.values() for each in group]
+    table = report.as_markdown(rows, found)
+    (into / "bench.json").write_text(report.as_json(rows))
+    (into / "bench.md").write_text(table)
+    for group, of_group in measured.items():
+        (into / f"bench-{group}.svg").write_text(as_svg(group, of_group))
+    return table
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", choices=GROUPS, help="measure one group")
+    parser.add_argument(
+        "--size",
+        choices=SIZES,
+        default="full",
+        help="quick shows that everything works; its figures do not deserve the names of their rows",
+    )
+    parser.add_argument("--into", type=Path, help="folder for the result; var, and var/quick for what is quick")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""What the service is measured beside, each as good as one can honestly make it."""

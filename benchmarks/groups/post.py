@@ -1,0 +1,48 @@
+"""`POST /orders` over HTTP, beside a view that does only what cannot be left out."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from benchmarks import http_load
+from benchmarks.bench import Bench
+from benchmarks.cpu import cpu_clock
+from benchmarks.figures import Measured, Run, in_turns, percentile
+from benchmarks.http_load import Load
+from benchmarks.programs import BARE_VIEW, web
+from benchmarks.rows import ROW
+
+BODY = {"customer_name": "山田太郎", "total_amount": 83000}
+CONNECTIONS = 16
+
+
+class TimedLoad(NamedTuple):
+    load: Load
+    cpu_seconds: float
+
+
+def measure(bench: Bench) -> list[Measured]:
+    servers, pairs = bench.servers, bench.sizes.pairs
+    ours_url, floor_url = servers.database("post"), servers.database("post_floor")
+    with web(servers, ours_url) as our_port, web(servers, floor_url, BARE_VIEW) as floor_port:
+        for port in (our_port, floor_port):
+            _post(bench, port)  # to warm up
+        ours, floor = in_turns(lambda: _post(bench, our_port), lambda: _post(bench, floor_port), pairs)
+    return [
+        Measured(ROW["post_vs_floor"], _rates(ours), _rates(floor)),
+        Measured(ROW["post_p99_ms_vs_floor"], _p99s(ours), _p99s(floor)),
+    ]
+
+
+def _post(bench: Bench, port: int) -> TimedLoad:
+    with cpu_clock() as cpu:
+        load = http_load.post(port, "/orders", BODY, CONNECTIONS, bench.sizes.seconds)
+    bench.servers.redis.flushdb()  # no worker runs here; the tasks would only take up memory
+    return TimedLoad(load, cpu.seconds)
+
+
+def _rates(loads: Sequence[TimedLoad]) -> list[Run]:
+    return [Run(each.load.requests_per_second, each.cpu_seconds) for each in loads]
+
+
+def _p99s(loads: Sequence[TimedLoad]) -> list[Run]:
+    return [Run(percentile(each.load.latencies, 99), each.cpu_seconds) for each in loads]

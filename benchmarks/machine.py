@@ -1,0 +1,39 @@
+"""What has to be known to judge a figure: settings that decide durability, versions, and the machine."""
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import psycopg
+
+from benchmarks.servers import Servers
+
+POSTGRESQL = ("server_version", "fsync", "full_page_writes", "synchronous_commit", "shared_buffers", "max_wal_size")
+VALKEY = ("appendonly", "appendfsync")
+PACKAGES = ("flask", "granian", "celery", "kombu", "redis", "sqlalchemy", "psycopg", "eventsourcing")
+
+
+def settings(servers: Servers) -> dict[str, str]:
+    """By name, in the order in which to print them."""
+    found = {"cores": str(os.cpu_count()), "processor": _processor(), "load before": f"{os.getloadavg()[0]:.1f}"}
+    with psycopg.connect(servers.postgres.url) as connection:
+        for name in POSTGRESQL:
+            row = connection.execute("SELECT current_setting(%s)", [name]).fetchone()
+            found[f"PostgreSQL {name}"] = str(row[0]) if row else "unknown"
+    redis = servers.redis
+    found["Valkey version"] = str(redis.info("server").get("valkey_version", "unknown"))
+    for name in VALKEY:
+        found[f"Valkey {name}"] = str(redis.config_get(name)[name])
+    found["Python"] = platform.python_version()
+    return found | {name: version(name) for name in PACKAGES}
+
+
+def _processor() -> str:
+    """As Linux calls it; elsewhere the kind alone."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

@@ -1,0 +1,83 @@
+"""The Procfile's own programs, so that what is measured is what runs; a comparator takes one's place by its module."""
+
+import os
+import signal
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from urllib.error import HTTPError
+
+from benchmarks.servers import ROOT, Servers
+from local.__main__ import procfile
+from local.program import Program, stop
+from local.servers import free_port
+from worker.app import app
+
+START_SECONDS = 60.0
+EMPTY_TASKS = "benchmarks.comparators.empty_task"
+BARE_VIEW = "benchmarks.comparators.bare_view"
+
+
+@contextmanager
+def web(servers: Servers, database_url: str, module: str = "webapp") -> Iterator[int]:
+    """The port of a web server with this module's `create_app`."""
+    port = free_port(0)
+    command = procfile(ROOT / "Procfile")["web"].replace("webapp:create_app", f"{module}:create_app")
+    with _running(servers, f"web-{module}", command, {"PORT": str(port)}, database_url):
+        _wait(lambda: _listens(port), f"web-{module}")
+        yield port
+
+
+@contextmanager
+def worker(servers: Servers, database_url: str) -> Iterator[int]:
+    """The process id, and group, of a worker that knows the empty tasks too."""
+    command = procfile(ROOT / "Procfile")["worker"].replace("-A worker.app", f"-A {EMPTY_TASKS}")
+    with _running(servers, "worker", command, {}, database_url) as process_id:
+        _wait(lambda: bool(app.control.ping(timeout=0.5)), "worker")
+        yield process_id
+
+
+def pause(process_group: int) -> None:
+    os.killpg(process_group, signal.SIGSTOP)
+
+
+def resume(process_group: int) -> None:
+    os.killpg(process_group, signal.SIGCONT)
+
+
+@contextmanager
+def _running(
+    servers: Servers, name: str, command: str, environment: dict[str, str], database_url: str
+) -> Iterator[int]:
+    program = Program(
+        name=name,
+        command=["sh", "-c", command],
+        cwd=ROOT,
+        env={**servers.environment(database_url), **environment},
+        log=servers.folder / f"{name}.log",
+    )
+    process = program.launch()
+    try:
+        yield process.pid
+    finally:
+        resume(process.pid)
+        stop(process, program.stop_signal, seconds=10)
+
+
+def _wait(ready: Callable[[], bool], name: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not ready():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{name} did not start; its log is in the folder of the servers.")
+        time.sleep(0.1)
+
+
+def _listens(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2):
+            return True
+    except HTTPError:
+        return True
+    except OSError:
+        return False

@@ -1,0 +1,91 @@
+"""Tasks through a real worker: as many as it can do, or at a steady pace."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import psycopg
+from redis import Redis
+from uuid_utils import uuid7
+
+from benchmarks.comparators.empty_task import empty, note_seconds_since
+from benchmarks.programs import pause, resume
+from benchmarks.store_load import sessions_for
+from core.command_handler import OrderCommandHandler
+from core.event_sourcing.postgres_store import transaction
+from core.orders.commands import PlaceOrder
+from worker.enqueue import Enqueuer
+from worker.tasks import project_event
+
+LONGEST_WAIT = 120.0  # seconds
+
+# PostgreSQL notes when each transaction became visible to others; a row's xmin is the transaction that wrote it.
+VISIBLE = """
+    SELECT extract(epoch FROM greatest(pg_xact_commit_timestamp(summary.xmin), pg_xact_commit_timestamp(details.xmin))
+                              - pg_xact_commit_timestamp(event.xmin))::float * 1000
+    FROM events AS event
+    JOIN order_summary_read_models AS summary ON summary.order_id = event.aggregate_id
+    JOIN order_details_read_models AS details ON details.order_id = event.aggregate_id
+    WHERE event.aggregate_id = ANY(%s)
+"""
+
+
+def project_rate(redis: Redis, worker: int, ids: Sequence[str]) -> float:
+    """Tasks per second of projecting the first event of each of these orders."""
+    return _drain_rate(redis, worker, lambda: [project_event.apply_async((order_id, 1)) for order_id in ids], len(ids))
+
+
+def empty_rate(redis: Redis, worker: int, ids: Sequence[str]) -> float:
+    return _drain_rate(redis, worker, lambda: [empty.apply_async((order_id, 1)) for order_id in ids], len(ids))
+
+
+def _drain_rate(redis: Redis, worker: int, enqueue: Callable[[], object], number: int) -> float:
+    """The worker sleeps until all are enqueued, so that enqueueing costs it nothing."""
+    pause(worker)
+    enqueue()
+    started = time.monotonic()
+    resume(worker)
+    wait_until(lambda: not redis.llen("orderlog") and not redis.hlen("unacked"))
+    return number / (time.monotonic() - started)
+
+
+def visible_after(database_url: str, per_second: float, seconds: float) -> list[float]:
+    """Milliseconds from an order's commit until both read models show it, one per order placed at this pace."""
+    enqueuer, ids, sessions = Enqueuer(), list[str](), sessions_for(database_url)
+
+    def place() -> None:
+        ids.append(str(uuid7()))
+        command = PlaceOrder(order_id=ids[-1], customer_name="山田太郎", total_amount=83000)
+        with sessions() as session:
+            enqueuer.enqueue(OrderCommandHandler(transaction(session)).handle(command))
+
+    at_pace(place, per_second, seconds)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        wait_until(lambda: len(connection.execute(VISIBLE, [ids]).fetchall()) == len(ids))
+        return [row[0] for row in connection.execute(VISIBLE, [ids])]
+
+
+def round_trips(path: Path, per_second: float, seconds: float) -> list[float]:
+    """Milliseconds from just before an empty task is enqueued until it is done, at this pace; noted in a new file."""
+    path.unlink(missing_ok=True)
+    path.touch()
+    number = at_pace(lambda: note_seconds_since.apply_async((time.time(), str(path))), per_second, seconds)
+    wait_until(lambda: path.read_bytes().count(b"\n") == number)
+    return [float(line) * 1000 for line in path.read_text().splitlines()]
+
+
+def at_pace(call: Callable[[], object], per_second: float, seconds: float) -> int:
+    """The number of calls made; one that takes too long delays those after it only as long as need be."""
+    started, number = time.monotonic(), max(1, round(per_second * seconds))
+    for each in range(number):
+        time.sleep(max(0.0, started + each / per_second - time.monotonic()))
+        call()
+    return number
+
+
+def wait_until(reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LONGEST_WAIT
+    while not reached():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"Not reached in {LONGEST_WAIT:.0f} s: the worker has lost tasks, or has failed.")
+        time.sleep(0.01)

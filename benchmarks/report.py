@@ -1,0 +1,55 @@
+"""The result: a flat JSON object of the figures, and a Markdown table that hides nothing."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+from benchmarks.figures import Measured, median_cpu, median_value
+
+HEAD = ("row", "ours", "beside it", "figure", "of pairs", "wanted", "", "CPU s ours", "CPU s beside")
+
+
+def as_json(measured: Sequence[Measured]) -> str:
+    return json.dumps({each.row.name: round(each.figure, 4) for each in measured}, indent=2) + "\n"
+
+
+def as_markdown(measured: Sequence[Measured], settings: Mapping[str, str]) -> str:
+    lines = [
+        _line(HEAD),
+        _line("---" for _ in HEAD),
+        *(_line(_cells(each)) for each in measured),
+        "",
+        "Medians. The figure is the median of the pairs' ratios (ours / beside it), then the least and the greatest.",
+        "",
+        *(f"- {name}: {value}" for name, value in settings.items()),
+    ]
+    missed = [each.row.name for each in measured if not each.reached]
+    if missed:
+        lines += ["", f"Missed: {', '.join(missed)}."]
+    return "\n".join(lines) + "\n"
+
+
+def number(value: float) -> str:
+    """Three significant digits, thousands apart: 0.0123, 1.23, 123, 12,345."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def _cells(each: Measured) -> Sequence[str]:
+    row = each.row
+    has_other = bool(each.beside)
+    return (
+        f"`{row.name}`",
+        f"{row.ours}: {number(median_value(each.ours))} {row.unit}",
+        f"{row.beside}: {number(median_value(each.beside))} {row.unit}" if has_other else "",
+        number(each.figure),
+        f"{number(each.spread.least)} to {number(each.spread.greatest)}",
+        row.wanted,
+        "reached" if each.reached else "**MISSED**",
+        f"{median_cpu(each.ours):.2f}",
+        f"{median_cpu(each.beside):.2f}" if has_other else "",
+    )
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,47 @@
+"""A small benchmark runs on servers of its own, and what it makes for measuring is what the service would have made."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from benchmarks.comparators.row_by_row import replay
+from benchmarks.data import fill
+from core.event_sourcing.ids import IdRange
+from core.read_models.catch_up import catch_up
+from core.read_models.verify import verify
+from core.read_models.wiring import PROJECTORS
+
+
+def test_one_group_is_measured_and_written_down(project_root: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks", "--only", "command", "--size", "quick", "--into", tmp_path]
+
+    ran = subprocess.run(command, cwd=project_root, env=dict(os.environ), capture_output=True, text=True, check=False)
+
+    assert ran.returncode == 0, ran.stderr
+    [(name, figure)] = json.loads((tmp_path / "bench.json").read_text()).items()
+    assert name == "command_vs_eventsourcing_c1"
+    assert figure > 0
+    assert "- PostgreSQL fsync: on" in ran.stdout
+    assert (tmp_path / "bench.md").read_text() in ran.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bench-command.svg", "bench.json", "bench.md"]
+
+
+def test_histories_made_by_sql_and_their_read_models_agree(database_url: str, sessions: sessionmaker[Session]) -> None:
+    events = fill(database_url, orders=40)
+
+    result = verify(sessions, PROJECTORS, IdRange())
+
+    assert events == 120
+    assert (result.rows, result.behind, result.differences, result.broken) == (80, 0, [], [])
+    assert [catch_up(sessions, name, projector).events for name, projector in PROJECTORS.items()] == [0, 0]
+
+
+def test_replaying_row_by_row_makes_the_same_read_models(database_url: str, sessions: sessionmaker[Session]) -> None:
+    events = fill(database_url, orders=8)
+
+    assert replay(sessions.kw["bind"], most=events) == events
+    assert verify(sessions, PROJECTORS, IdRange()).differences == []

@@ -1,0 +1,95 @@
+"""The benchmarks' arithmetic: turns, medians, ratios, targets and what is printed of them."""
+
+import json
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from benchmarks.chart import as_svg
+from benchmarks.figures import Measured, Run, in_turns, percentile
+from benchmarks.report import as_json, as_markdown, number
+from benchmarks.rows import ROW, ROWS, Row
+
+FASTER = Row(name="faster", group="some", ours="ours", beside="theirs", unit="per s", at_least=2)
+SLOWER = Row(name="slower", group="some", ours="ours <a>", beside="theirs", unit="ms", at_most=1.5)
+ALONE = Row(name="alone", group="some", ours="memory", beside="", unit="MB", at_most=200)
+
+
+def runs(*values: float) -> list[Run]:
+    return [Run(value, cpu_seconds=value / 10) for value in values]
+
+
+def test_the_figure_is_the_median_of_the_pairs_ratios() -> None:
+    measured = Measured(FASTER, ours=runs(100, 90, 10), beside=runs(50, 30, 10))
+
+    assert measured.figures == [2, 3, 1]
+    assert measured.figure == 2
+    assert measured.spread == (1, 3)
+
+
+def test_without_another_side_the_figure_is_our_median() -> None:
+    assert Measured(ALONE, ours=runs(101, 300, 99)).figure == 101
+
+
+def test_both_sides_need_as_many_runs() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        _ = Measured(FASTER, ours=runs(1, 2), beside=runs(1)).figure
+
+
+@pytest.mark.parametrize(
+    ("row", "figure", "reached"),
+    [(FASTER, 2.0, True), (FASTER, 1.99, False), (SLOWER, 1.5, True), (SLOWER, 1.51, False)],
+)
+def test_a_target_is_reached_from_its_own_side(row: Row, figure: float, reached: bool) -> None:
+    assert row.reached_by(figure) is reached
+
+
+def test_runs_are_taken_in_turns() -> None:
+    order: list[str] = []
+
+    taken = in_turns(lambda: order.append("A"), lambda: order.append("B"), pairs=3)
+
+    assert order == ["A", "B", "A", "B", "A", "B"]
+    assert [len(side) for side in taken] == [3, 3]
+
+
+@pytest.mark.parametrize(("percent", "value"), [(0, 1), (50, 50), (99, 99), (100, 100)])
+def test_a_percentile_is_one_of_the_values(percent: float, value: float) -> None:
+    assert percentile([*range(100, 0, -1)], percent) == value
+
+
+def test_the_json_is_a_flat_object_of_figures() -> None:
+    measured = [Measured(FASTER, runs(2), runs(3)), Measured(ALONE, runs(101))]
+
+    assert json.loads(as_json(measured)) == {"faster": 0.6667, "alone": 101}
+
+
+def test_the_table_shows_every_row_and_names_those_that_missed() -> None:
+    measured = [Measured(FASTER, runs(12_345), runs(12_345)), Measured(ALONE, runs(101))]
+
+    table = as_markdown(measured, {"fsync": "on"})
+
+    assert "| `faster` | ours: 12,345 per s | theirs: 12,345 per s | 1 | 1 to 1 | >= 2 | **MISSED** |" in table
+    assert "| `alone` | memory: 101 MB |  | 101 | 101 to 101 | <= 200 | reached |" in table
+    assert "- fsync: on" in table
+    assert "Missed: faster." in table
+
+
+def test_the_chart_is_xml_with_a_bar_per_side() -> None:
+    chart = ET.fromstring(as_svg("some", [Measured(SLOWER, runs(1, 3), runs(2, 2)), Measured(ALONE, runs(9))]))
+
+    bars = [bar for bar in chart.iter("{http://www.w3.org/2000/svg}rect") if bar.get("fill") != "white"]
+    assert len(bars) == 3
+    assert bars[0].get("width") == bars[1].get("width")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.01234, "0.0123"), (1.5, "1.5"), (99.96, "100"), (123.4, "123"), (12345.6, "12,346")]
+)
+def test_numbers_have_three_digits_that_count(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+def test_every_row_has_one_target_and_a_name_of_its_own() -> None:
+    assert len(ROW) == len(ROWS)
+    assert all((row.at_least is None) != (row.at_most is None) for row in ROWS)
