@@ -30,7 +30,7 @@ NEEDED_SCOPES: Mapping[str, Scope | None] = {
     "queries.show_diff": Scope.ORDERS_READ,
     "contract.openapi": OPEN,
     "contract.docs": OPEN,
-    "contract.static": OPEN,
+    "contract.style_sheet": OPEN,
     "health.livez": OPEN,
     "health.readyz": OPEN,
     "problem": OPEN,

@@ -1,5 +1,6 @@
 """What a JSON Schema cannot say of valid values, and what keeps one request from spoiling another."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -8,6 +9,7 @@ import schemathesis
 from hypothesis import strategies as st
 
 from core.read_models.summary import PageEnd
+from webapp.contract.header_fields import IDEMPOTENCY_KEY
 from webapp.cursor import encode_cursor
 
 # `as_of` must not be in the future.
@@ -20,8 +22,9 @@ schemathesis.openapi.format("cursor", cursors)
 
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
-    """The contract's example key in every request is what the service must refuse; and a second is wait enough."""
-    if case.headers and case.headers.get("Idempotency-Key") == "6f1c9a52-7d0e-4c7b-9d4e-0b8f2a3c5d17":
-        case.headers["Idempotency-Key"] = str(uuid4())
-    if case.headers and "wait=" in str(case.headers.get("Prefer", "")):
-        case.headers["Prefer"] = "wait=1"
+    """A key that comes twice by chance is what the service must refuse; and a second is wait enough."""
+    headers = case.headers or {}
+    if re.fullmatch(IDEMPOTENCY_KEY["schema"]["pattern"], str(headers.get("Idempotency-Key", ""))):
+        headers["Idempotency-Key"] = str(uuid4())
+    if "wait=" in str(headers.get("Prefer", "")):
+        headers["Prefer"] = "wait=1"

@@ -118,4 +118,7 @@ def reads_the_past(client: Any, order_id: str) -> None:
     assert {event.actor for event in trail.events} == {"shop"}
 
     diff = operation("queries", "show_diff").sync(order_id, client=client, from_=2, to=3)
-    assert {change.field: (change.before, change.after) for change in diff.changes}["status"] == ("pending", "confirmed")
+    assert {change.field: (change.before, change.after) for change in diff.changes}["status"] == (
+        "pending",
+        "confirmed",
+    )

@@ -132,9 +132,7 @@ def _problems(problems: list[Problem]) -> Json:
         "content": {
             "application/problem+json": {
                 "schema": schemas[0] if len(schemas) == 1 else {"oneOf": schemas},
-                "examples": {
-                    problem.slug: {"$ref": f"#/components/examples/{problem.slug}"} for problem in problems
-                },
+                "examples": {problem.slug: {"$ref": f"#/components/examples/{problem.slug}"} for problem in problems},
             }
         },
     }

@@ -1,5 +1,7 @@
 """The contract over HTTP: `/openapi.json`, a page for people at `/docs`, and a page about each type of problem."""
 
+from pathlib import Path
+
 from flask import Blueprint, Flask, Response, current_app, render_template, request
 from flask.typing import ResponseReturnValue
 
@@ -9,9 +11,9 @@ from webapp.contract.explanations import EXPLANATIONS, example
 from webapp.contract.reading import chapters
 from webapp.problems import PROBLEMS, Problem
 
-bp = Blueprint(
-    "contract", __name__, template_folder="templates", static_folder="assets", static_url_path="/docs/assets"
-)
+bp = Blueprint("contract", __name__, template_folder="templates")
+
+STYLE_SHEET = Path(__file__).parent / "assets" / "page.css"
 
 # Scripts may come from here alone, and there are none.
 CONTENT_SECURITY_POLICY = (
@@ -33,6 +35,11 @@ def openapi() -> ResponseReturnValue:
 @bp.get("/docs")
 def docs() -> ResponseReturnValue:
     return _page(render_template("docs.html", info=document()["info"], chapters=chapters(document())))
+
+
+@bp.get("/docs/page.css")
+def style_sheet() -> ResponseReturnValue:
+    return Response(STYLE_SHEET.read_text(), mimetype="text/css")
 
 
 def explain(slug: str) -> ResponseReturnValue:
