@@ -48,11 +48,17 @@ broker_transport_options = {
 # A catch-up that nobody took is dropped in the end, so that few of them wait for workers that come back. Whether it is
 # too old the worker tells by its own clock from the time that Beat gave, and the clocks of two machines may differ.
 CATCH_UP_SECONDS = 2.0
+PRUNE_SECONDS = 3600.0
 CLOCKS_DIFFER = 300.0  # seconds, at the most
 beat_schedule = {
     "catch-up": {
         "task": "worker.tasks.catch_up",
         "schedule": CATCH_UP_SECONDS,
         "options": {"expires": CATCH_UP_SECONDS + CLOCKS_DIFFER},
-    }
+    },
+    "prune-idempotency-keys": {
+        "task": "worker.tasks.prune_idempotency_keys",
+        "schedule": PRUNE_SECONDS,
+        "options": {"expires": PRUNE_SECONDS + CLOCKS_DIFFER},
+    },
 }

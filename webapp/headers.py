@@ -12,9 +12,10 @@ from core.idempotency import IdempotencyKey
 
 LONGEST_WAIT = 10  # seconds
 
-_WAIT = re.compile(r"wait\s*=\s*\"?(\d{1,4})\"?\Z", re.ASCII | re.IGNORECASE)
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
-_QUOTED_KEY = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')  # a string of RFC 9651
+_WAIT = re.compile(r"wait\s*=\s*(\"?)(\d{1,9})\1\s*(;.*)?", re.ASCII | re.IGNORECASE)
+_TAG = r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"'
+_TAGS = re.compile(rf"[ \t,]*{_TAG}([ \t]*,[ \t,]*{_TAG})*[ \t,]*")
+_KEY = re.compile(r'("?)([\x21\x23-\x5b\x5d-\x7e]{1,255})\1')  # bare, or as a string of RFC 9651
 
 
 class InvalidHeader(Exception):
@@ -27,11 +28,16 @@ def etag(version: int) -> str:
 
 
 def expected_versions() -> frozenset[int] | None:
-    """The versions that If-Match allows (RFC 9110, section 13.1.1), None for any; a tag that is none allows none."""
-    if "If-Match" not in request.headers or request.if_match.star_tag:
+    """The versions that If-Match allows (RFC 9110, section 13.1.1), None for any; weak tags allow none.
+
+    Raises InvalidHeader."""
+    value = request.headers.get("If-Match", "*")
+    if value == "*":
         return None
-    tags = (tag or "" for tag in request.if_match.as_set())  # an empty one comes as None
-    return frozenset(int(tag) for tag in tags if re.fullmatch(r"[1-9]\d{0,8}", tag, re.ASCII))
+    if not _TAGS.fullmatch(value):
+        raise InvalidHeader('If-Match must be * or entity tags such as "3", with their quotes.')
+    tags = re.findall(_TAG, value)
+    return frozenset(int(tag) for weak, tag in tags if not weak and re.fullmatch(r"[1-9]\d{0,8}", tag, re.ASCII))
 
 
 def client_has(version: int) -> bool:
@@ -42,8 +48,8 @@ def client_has(version: int) -> bool:
 def wait_seconds() -> int:
     """What `Prefer: wait=N` asks for (RFC 7240, section 4.3), 10 at the most; 0 without it, and for what is unknown."""
     for preference in request.headers.get("Prefer", "").split(","):
-        if found := _WAIT.match(preference.strip()):
-            return min(int(found[1]), LONGEST_WAIT)
+        if found := _WAIT.fullmatch(preference.strip()):
+            return min(int(found[2]), LONGEST_WAIT)
     return 0
 
 
@@ -54,14 +60,15 @@ def idempotency_key(body: BaseModel) -> IdempotencyKey | None:
     value = request.headers.get("Idempotency-Key")
     if value is None:
         return None
-    quoted = _QUOTED_KEY.fullmatch(value)
-    key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else value
-    if not _KEY.fullmatch(key):
-        raise InvalidHeader("Idempotency-Key must be 1 to 255 visible ASCII characters, such as a UUID.")
+    found = _KEY.fullmatch(value)
+    if found is None:
+        raise InvalidHeader(
+            "Idempotency-Key must be 1 to 255 visible ASCII characters, without quotes and backslashes."
+        )
     content = json.dumps([request.path, body.model_dump()], sort_keys=True, default=str)
     return IdempotencyKey(
         owner=g.get("api_key_id", ""),
-        key=key,
+        key=found[2],
         request_hash=hashlib.sha256(content.encode()).digest(),
         lifetime=timedelta(hours=float(current_app.config["IDEMPOTENCY_HOURS"])),
     )

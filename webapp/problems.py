@@ -26,6 +26,8 @@ from webapp.requests import InvalidRequest, UnsupportedMediaType
 
 logger = logging.getLogger(__name__)
 
+MOST_FAULTS = 100  # that an answer lists
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -115,7 +117,8 @@ INVALID = Problem(
     "invalid-request",
     422,
     "Some values are wrong",
-    "`errors` lists every fault: `pointer` (RFC 6901) says where in the body or query, `detail` says what is wrong.",
+    "`errors` lists the first hundred faults: `pointer` (RFC 6901) says where in the body or query, `detail` what is "
+    "wrong.",
 )
 TOO_MANY_REQUESTS = Problem(
     "too-many-requests",
@@ -243,9 +246,10 @@ def _read_model_behind(error: ReadModelBehind) -> Response:
 
 
 def _invalid_request(error: InvalidRequest) -> Response:
-    faults = [{"pointer": pointer, "detail": detail} for pointer, detail in error.errors]
-    noun = "value is" if len(faults) == 1 else "values are"
-    return answer(INVALID, f"{len(faults)} {noun} wrong; see errors.", errors=faults)
+    faults = [{"pointer": pointer, "detail": detail} for pointer, detail in error.errors[:MOST_FAULTS]]
+    noun = "value is" if len(error.errors) == 1 else "values are"
+    told = "see errors" if len(faults) == len(error.errors) else f"errors has the first {MOST_FAULTS}"
+    return answer(INVALID, f"{len(error.errors)} {noun} wrong; {told}.", errors=faults)
 
 
 def _challenge(error: str | None = None, scope: str | None = None) -> dict[str, str]:

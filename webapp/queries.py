@@ -12,6 +12,8 @@ from core.read_models.details import OrderDetails, find_details
 from core.read_models.history import NoSuchVersion, audit_trail, changes, details_as_of, details_at_version
 from core.read_models.past_orders import statistics_as_of, summaries_as_of
 from core.read_models.summary import OrderFilter, list_orders, order_summaries, statistics
+from core.read_models.visibility import shown_position
+from core.read_models.wiring import PROJECTORS
 from webapp import headers, problems
 from webapp.cursor import encode_cursor
 from webapp.database import db
@@ -28,6 +30,9 @@ from webapp.schemas import (
 from webapp.waiting import order_is_shown, position_is_shown
 
 bp = Blueprint("queries", __name__)
+
+DETAILS = {"details": PROJECTORS["details"]}
+SUMMARY = "summary"
 
 
 @bp.get("/orders")
@@ -95,7 +100,7 @@ def _present(order_id: str, version: int) -> OrderDetails:
             raise NoSuchVersion(order_id, version, stored)
         db.session.remove()  # a request that waits holds no connection
         if seconds := headers.wait_seconds():
-            order_is_shown(order_id, version, seconds)
+            order_is_shown(order_id, version, seconds, DETAILS)
             details = find_details(db.session(), order_id)
     if details is None or details.version < version:
         shown = details.version if details else 0
@@ -106,8 +111,9 @@ def _present(order_id: str, version: int) -> OrderDetails:
 def _require_position(query: StatisticsQuery) -> None:
     """Raises ReadModelBehind."""
     position = query.min_position
-    if position is not None and not position_is_shown("summary", position, headers.wait_seconds()):
-        raise problems.ReadModelBehind(f"The orders do not show every event up to position {position} yet.")
+    if position is not None and not position_is_shown(SUMMARY, position, headers.wait_seconds()):
+        shown = shown_position(db.session(), SUMMARY, PROJECTORS[SUMMARY])
+        raise problems.ReadModelBehind(f"The orders are shown up to position {shown} only.", position=shown)
 
 
 def _page(query: OrdersOfStatusQuery, status: str | None) -> dict[str, Any]:

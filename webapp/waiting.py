@@ -1,6 +1,7 @@
 """Requests that wait until the read side shows something; woken by the projection's own notifications.
 
-A waiting request holds a thread, but no database connection and no lock. One more thread per process listens.
+A waiting request holds a thread, but no database connection and no lock. While there are any, one more thread per
+process listens.
 """
 
 import json
@@ -8,23 +9,32 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 from flask import current_app
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
 
 from core.read_models.announcements import CHANNEL, EVERY_ORDER
-from core.read_models.visibility import shown_version, shows_position
+from core.read_models.faults import describe
+from core.read_models.projector import Projector
+from core.read_models.visibility import shown_position, shown_version
 from core.read_models.wiring import PROJECTORS
 from webapp.database import sessions
 
 logger = logging.getLogger(__name__)
 
 WAITS = "orderlog-waits"
-MOST_WAITS = 8  # at a time in one process; above that, requests answer as if their time were over
+MOST_WAITS = 8  # at a time in one process, half of its threads; above, requests answer as if their time were over
 RECHECK_SECONDS = 1.0  # a notification can be lost with the listener's connection
 RECONNECT_SECONDS = 1.0
+IDLE_SECONDS = 30.0  # after which a listener ends that nobody needs
+
+LISTENER: dict[str, Any] = {"autocommit": True, "connect_timeout": 3, "application_name": "orderlog listener"}
 
 
 class Waits:
@@ -55,7 +65,7 @@ class Waits:
         woken = threading.Event()
         with self._lock:
             self._waiting[order_id].add(woken)
-            if self._listener is None or not self._listener.is_alive():
+            if self._listener is None or not self._listener.is_alive():  # it dies of what it cannot read
                 self._listener = threading.Thread(target=self._listen, name="listen", daemon=True)
                 self._listener.start()
         try:
@@ -67,16 +77,23 @@ class Waits:
                     del self._waiting[order_id]
 
     def _listen(self) -> None:
-        while True:
+        while self._is_needed():
             try:
-                with psycopg.connect(self._url, autocommit=True, connect_timeout=3) as connection:
+                with psycopg.connect(self._url, **LISTENER) as connection:
                     connection.execute(f"LISTEN {CHANNEL}")
                     self._wake(EVERY_ORDER)  # for what came before
-                    for news in connection.notifies():
-                        self._wake(news.payload)
+                    while self._is_needed():
+                        for news in connection.notifies(timeout=IDLE_SECONDS):
+                            self._wake(news.payload)
             except psycopg.OperationalError as error:
                 logger.warning("Waiting requests recheck once a second until PostgreSQL is back (%s).", error)
                 time.sleep(RECONNECT_SECONDS)
+
+    def _is_needed(self) -> bool:
+        with self._lock:
+            if not self._waiting:
+                self._listener = None  # the next who waits starts another
+            return bool(self._waiting)
 
     def _wake(self, payload: str) -> None:
         with self._lock:
@@ -86,24 +103,32 @@ class Waits:
                     woken.set()
 
 
-def order_is_shown(order_id: str, version: int, seconds: float) -> bool:
-    """Whether both read models show this version of the order, now or within these seconds."""
-
-    def reached() -> bool:
-        with sessions().begin() as session:
-            return shown_version(session, PROJECTORS, order_id) >= version
-
+def order_is_shown(
+    order_id: str, version: int, seconds: float, projectors: Mapping[str, Projector[Any]] = PROJECTORS
+) -> bool:
+    """Whether these read models all show this version of the order, now or within these seconds."""
+    reached = _asks(lambda session: shown_version(session, projectors, order_id) >= version)
     return _waits().until(reached, order_id, seconds)
 
 
 def position_is_shown(name: str, position: int, seconds: float) -> bool:
     """The same of a read model and every event up to this position."""
+    reached = _asks(lambda session: shown_position(session, name, PROJECTORS[name]) >= position)
+    return _waits().until(reached, EVERY_ORDER, seconds)
+
+
+def _asks(question: Callable[[Session], bool]) -> Callable[[], bool]:
+    """Asks it in a transaction of its own; a database that is away does not say yes."""
 
     def reached() -> bool:
-        with sessions().begin() as session:
-            return shows_position(session, name, PROJECTORS[name], position)
+        try:
+            with sessions().begin() as session:
+                return question(session)
+        except (DBAPIError, PoolTimeout) as error:
+            logger.warning("Nobody can say yet whether a read model shows what is waited for (%s).", describe(error))
+            return False
 
-    return _waits().until(reached, EVERY_ORDER, seconds)
+    return reached
 
 
 def _waits() -> Waits:

@@ -2,11 +2,13 @@
 
 import logging
 from collections.abc import Sequence
+from datetime import timedelta
 from functools import cache
 
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.database import session_factory
+from core.idempotency import prune
 from core.read_models.catch_up import alone
 from core.read_models.catch_up import catch_up as run_catch_up
 from core.read_models.faults import describe
@@ -55,6 +57,14 @@ def catch_up() -> None:
             if not will_pass(error):
                 raise
             logger.warning("Catch-up of %s broke off (%s); the next one goes on.", name, describe(error))
+
+
+@app.task
+def prune_idempotency_keys() -> None:
+    """Delete the keys that have expired; Beat sends this."""
+    with sessions().begin() as session:
+        number = prune(session, timedelta(hours=Settings.load().idempotency_hours))
+    logger.info("%d idempotency keys had expired.", number)
 
 
 @app.task

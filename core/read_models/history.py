@@ -8,6 +8,7 @@ from typing import Any, assert_never
 
 from sqlalchemy.orm import Session
 
+from core.event_sourcing.codec import encode
 from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.postgres_store import PostgresEventStore
 from core.orders.errors import OrderNotFound
@@ -91,7 +92,8 @@ def details_as_of(session: Session, order_id: str, moment: datetime) -> OrderDet
 
 def changes(before: OrderDetails | None, after: OrderDetails) -> tuple[Change, ...]:
     """Field by field; `version` is left out, since every event changes it."""
-    old, new = (dict(_fields(details)) if details else {} for details in (before, after))
+    same = min(len(before.items), len(after.items)) if before else 0  # items are added, and stay as they are
+    old, new = (dict(_fields(details, same)) if details else {} for details in (before, after))
     return tuple(
         Change(field=field, before=old.get(field), after=new.get(field))
         for field in [*old, *(field for field in new if field not in old)]
@@ -107,10 +109,10 @@ def _fold(stream: list[RecordedEvent]) -> OrderDetails:
     return details
 
 
-def _fields(details: OrderDetails) -> Iterator[tuple[str, object]]:
+def _fields(details: OrderDetails, first_item: int) -> Iterator[tuple[str, object]]:
     yield from details.header._asdict().items()
     yield "items_total", details.items_total
-    for number, item in enumerate(details.items):
+    for number, item in enumerate(details.items[first_item:], start=first_item):
         yield f"items/{number}", item._asdict()
 
 
@@ -119,7 +121,7 @@ def _entry(recorded: RecordedEvent, changed: tuple[Change, ...]) -> AuditEntry:
     return AuditEntry(
         version=recorded.version,
         position=recorded.position,
-        event_type=type(recorded.event).__name__,
+        event_type=encode(recorded.event).event_type,
         occurred_at=recorded.occurred_at,
         actor=told.get("actor"),
         correlation_id=told.get("correlation_id"),

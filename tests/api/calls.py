@@ -1,6 +1,6 @@
 """Calling the API and reading its answers, the same in every test."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -43,9 +43,11 @@ def place(client: FlaskClient, **fields: Any) -> str:
     return str(read(answer)["order_id"])
 
 
-def send(client: FlaskClient, command: str, order_id: str, **fields: Any) -> TestResponse:
+def send(
+    client: FlaskClient, command: str, order_id: str, headers: Mapping[str, str] | None = None, **fields: Any
+) -> TestResponse:
     path, body = COMMANDS[command]
-    return client.post(path.format(order_id), json={**body, **fields})
+    return client.post(path.format(order_id), json={**body, **fields}, headers=headers)
 
 
 def order_after(client: FlaskClient, *commands: str) -> str:

@@ -15,6 +15,7 @@ import simplejson
 
 from local.program import stop
 from local.servers import free_port
+from tests.api.remote import Remote
 
 PROJECT = Path(__file__).parent.parent.parent
 START_SECONDS = 30.0
@@ -23,8 +24,19 @@ START_SECONDS = 30.0
 class WebServer:
     """Serves on a free loopback port while the block runs."""
 
-    def __init__(self, database_url: str, redis_url: str, log: Path, **environment: str) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        redis_url: str,
+        log: Path,
+        *,
+        processes: int = 1,
+        app: str = "webapp:create_app",
+        **environment: str,
+    ) -> None:
         self.port = free_port(0)
+        self._processes = processes
+        self._app = app
         self._environment = {
             "DATABASE_URL": database_url,
             "REDIS_URL": redis_url,
@@ -35,7 +47,15 @@ class WebServer:
 
     def __enter__(self) -> Self:
         options = ["--interface", "wsgi", "--factory", "--host", "127.0.0.1", "--port", str(self.port)]
-        command = [sys.executable, "-m", "granian", *options, "--blocking-threads", "8", "--no-ws", "webapp:create_app"]
+        options += [
+            "--workers",
+            str(self._processes),
+            "--blocking-threads",
+            "16",
+            "--respawn-failed-workers",
+            "--no-ws",
+        ]
+        command = [sys.executable, "-m", "granian", *options, self._app]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 command,
@@ -55,6 +75,10 @@ class WebServer:
 
     def __exit__(self, *_: object) -> None:
         stop(self._process, signal.SIGTERM, seconds=10)
+
+    @property
+    def client(self) -> Remote:
+        return Remote(self.port)
 
     def connect(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)

@@ -1,0 +1,85 @@
+"""The keys as they are stored: apart by owner, and deleted when they have expired."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy.orm import Session, sessionmaker
+
+from core.event_sourcing.event_store import RecordedEvent
+from core.idempotency import IdempotencyKey, KeyUsedForAnotherRequest, KeyUsedMeanwhile, Outcome, prune
+from tests.examples import NOON, ORDER_ID, PLACED
+from tests.read_side import run, value
+from worker import tasks
+from worker.app import app
+
+
+def key(owner: str, request: bytes = b"request", hours: int = 24) -> IdempotencyKey:
+    return IdempotencyKey(owner=owner, key="key", request_hash=request, lifetime=timedelta(hours=hours))
+
+
+def remember(sessions: sessionmaker[Session], idempotency_key: IdempotencyKey, version: int) -> None:
+    recorded = RecordedEvent(
+        position=version * 10, aggregate_id=ORDER_ID, version=version, event=PLACED, metadata={}, occurred_at=NOON
+    )
+    with sessions.begin() as session:
+        idempotency_key.remembering(session)([recorded])
+
+
+def outcome(sessions: sessionmaker[Session], idempotency_key: IdempotencyKey) -> Outcome | None:
+    with sessions() as session:
+        return idempotency_key.outcome(session)
+
+
+def test_keys_of_different_owners_do_not_meet(sessions: sessionmaker[Session]) -> None:
+    remember(sessions, key("one"), version=1)
+
+    assert outcome(sessions, key("one")) == Outcome(ORDER_ID, 1, 10)
+    assert outcome(sessions, key("other", b"something else")) is None
+
+    remember(sessions, key("other", b"something else"), version=2)
+    assert outcome(sessions, key("one")) == Outcome(ORDER_ID, 1, 10)
+    assert outcome(sessions, key("other", b"something else")) == Outcome(ORDER_ID, 2, 20)
+
+
+def test_a_key_is_remembered_once(sessions: sessionmaker[Session]) -> None:
+    remember(sessions, key("one"), version=1)
+
+    for request in (b"request", b"something else"):
+        with pytest.raises(KeyUsedMeanwhile):
+            remember(sessions, key("one", request), version=2)
+
+    assert outcome(sessions, key("one")) == Outcome(ORDER_ID, 1, 10)
+    with pytest.raises(KeyUsedForAnotherRequest):
+        outcome(sessions, key("one", b"something else"))
+
+
+def test_expired_keys_are_deleted_and_no_others(sessions: sessionmaker[Session]) -> None:
+    for owner, minutes in (("young", 0), ("nearly", 119), ("old", 121)):
+        remember(sessions, key(owner), version=1)
+        created = f"created_at = now() - interval '{minutes} minutes'"
+        run(sessions, f"UPDATE idempotency_keys SET {created} WHERE owner = '{owner}'")
+
+    with sessions.begin() as session:
+        assert prune(session, timedelta(hours=2)) == 1
+
+    assert value(sessions, "SELECT array_agg(owner ORDER BY owner) FROM idempotency_keys") == ["nearly", "young"]
+
+
+def test_the_task_keeps_keys_for_as_long_as_the_setting_says(
+    sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch, database_url: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("IDEMPOTENCY_HOURS", "2")
+    monkeypatch.setattr(tasks, "sessions", lambda: sessions)
+    remember(sessions, key("one"), version=1)
+    run(sessions, "UPDATE idempotency_keys SET created_at = now() - interval '121 minutes'")
+
+    tasks.prune_idempotency_keys()
+
+    assert value(sessions, "SELECT count(*) FROM idempotency_keys") == 0
+
+
+def test_beat_sends_the_task(database_url: str) -> None:
+    scheduled = {entry["task"] for entry in app.conf.beat_schedule.values()}
+
+    assert tasks.prune_idempotency_keys.name in scheduled
