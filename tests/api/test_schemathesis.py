@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -16,6 +17,7 @@ from tests.api.projecting_worker import Worker
 from tests.api.web_server import PROJECT, WebServer
 
 
+@pytest.mark.timeout(300)
 def test_schemathesis_finds_nothing(
     database_url: str, sessions: sessionmaker[Session], keys: Keys, tmp_path: Path
 ) -> None:
