@@ -201,6 +201,16 @@ def test_an_order_without_items_is_told_apart_from_one_in_the_wrong_state(client
     assert "no items" in problem(send(client, "confirm", place(client)), 409, "refused-by-status")["detail"]
 
 
+def test_an_empty_entity_tag_matches_no_version(client: FlaskClient, sessions: sessionmaker[Session]) -> None:
+    """Schemathesis found it: Werkzeug hands an empty tag on as None."""
+    path, body = COMMANDS["add_item"]
+    order_id = place(client)
+    with nothing_stored(sessions):
+        for tag in ('""', 'W/"1", ""'):
+            answer = client.post(path.format(order_id), json=body, headers={"If-Match": tag})
+            assert problem(answer, 412, "order-has-moved-on")["version"] == 1
+
+
 # 422: all wrong values at once.
 
 

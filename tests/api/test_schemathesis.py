@@ -6,16 +6,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.api_keys import Scope
 from local.servers import ValkeyServer
 from tests.api.keys import Keys
+from tests.api.projecting_worker import Worker
 from tests.api.web_server import PROJECT, WebServer
-from tests.api.worker import Worker
 
 
+@pytest.mark.timeout(300)
 def test_schemathesis_finds_nothing(
     database_url: str, sessions: sessionmaker[Session], keys: Keys, tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""A Celery worker in a process of its own, for answers that wait for it."""
+"""A Celery worker in a process of its own."""
 
 import os
 import signal
@@ -12,14 +12,14 @@ from tests.api.web_server import PROJECT
 
 
 class Worker:
-    """Projects while the block runs."""
+    """Takes tasks from the broker's start on while the block runs; what it missed it finds in the broker."""
 
     def __init__(self, database_url: str, redis_url: str, log: Path) -> None:
         self._environment = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
         self._log = log
 
     def __enter__(self) -> Self:
-        options = ["--loglevel", "WARNING", "--pool", "threads", "--concurrency", "2"]
+        options = ["--loglevel", "WARNING", "--concurrency", "1"]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "celery", "--quiet", "-A", "worker.app", "worker", *options],

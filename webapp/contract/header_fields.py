@@ -15,8 +15,8 @@ def _answer(description: str, schema: Schema, example: object) -> Schema:
     return {"description": description, "required": True, "schema": schema, "example": example}
 
 
-# A string of RFC 9651, or the same without quotes.
-_KEY = r'^([!#-~][!-~]{0,254}|"[!-~]{0,253}[!#-~]|"([!#-\[\]-~]|\\["\\]){1,255}")$'
+_KEY = r'^([!#-\[\]-~]{1,255}|"[!#-\[\]-~]{1,255}")$'  # bare, or as a string of RFC 9651
+_TAG = '(W/)?"[!#-~]*"'
 
 IDEMPOTENCY_KEY = _request(
     "Idempotency-Key",
@@ -28,7 +28,7 @@ IDEMPOTENCY_KEY = _request(
 IF_MATCH = _request(
     "If-Match",
     "The ETag that the order must still have, or the command is refused with 412 (RFC 9110, section 13.1.1).",
-    {"type": "string"},
+    {"type": "string", "anyOf": [{"const": "*"}, {"pattern": f"^{_TAG}(, ?{_TAG})*$"}]},
     '"2"',
 )
 IF_NONE_MATCH = _request(
