@@ -203,8 +203,8 @@ def answer(problem: Problem, detail: str, *, headers: Mapping[str, str] | None =
 def init_app(app: Flask) -> None:
     handlers: dict[type[Exception], Any] = {
         HTTPException: _http,
-        RateLimitExceeded: lambda error: answer(
-            TOO_MANY_REQUESTS, TOO_MANY_REQUESTS.meaning, headers=rate_limits.headers(error)
+        RateLimitExceeded: lambda _: answer(
+            TOO_MANY_REQUESTS, TOO_MANY_REQUESTS.meaning, headers=rate_limits.headers()
         ),
         MissingKey: lambda error: answer(KEY_REQUIRED, str(error), headers=_challenge()),
         KeyRefused: lambda error: answer(KEY_REQUIRED, str(error), headers=_challenge("invalid_token")),

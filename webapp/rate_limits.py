@@ -6,8 +6,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
 from flask import Flask, g, request
-from flask_limiter import Limiter
-from flask_limiter.errors import RateLimitExceeded
+from flask_limiter import Limiter, RequestLimit
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -43,23 +42,24 @@ def _limiter(
         key_prefix=f"orderlog:{name}",
         request_identifier=lambda: "all",  # one count over all routes, the unknown ones included
         on_breach=_remember,
+        swallow_errors=True,  # of threads that find Redis away at once, Flask-Limiter lets only one fall back
     )
     limiter.request_filter(exempt)
     limiter.init_app(app)
 
 
-def _remember(breached: Any) -> None:
-    """Flask-Limiter's RequestLimit; its times are read while the store that counted it is known to answer."""
-    g.breached_limit = breached
+def _remember(breached: RequestLimit) -> None:
+    """Asks the store that has just counted; one that fails now leaves the longest time there can be."""
+    g.limit, g.limit_over_at = breached.limit, int(time.time()) + breached.limit.get_expiry()
+    g.limit_over_at = breached.reset_at
 
 
-def headers(_: RateLimitExceeded) -> dict[str, str]:
-    """Retry-After, and the limit in the words of draft-polli-ratelimit-headers-02."""
-    breached = g.breached_limit
-    seconds = str(max(1, breached.reset_at - int(time.time())))
+def headers() -> dict[str, str]:
+    """Of a 429: Retry-After, and the limit in the words of draft-polli-ratelimit-headers-02."""
+    seconds = str(max(1, g.limit_over_at - int(time.time())))
     return {
         "Retry-After": seconds,
-        "RateLimit-Limit": str(breached.limit.amount),
+        "RateLimit-Limit": str(g.limit.amount),
         "RateLimit-Remaining": "0",
         "RateLimit-Reset": seconds,
     }

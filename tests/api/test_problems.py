@@ -32,6 +32,9 @@ LARGEST_BODY = 1024 * 1024
 SLUGS = {
     "not-json": 400,
     "bad-request": 400,
+    "key-required": 401,
+    "scope-required": 403,
+    "only-for-this-machine": 403,
     "not-found": 404,
     "order-not-found": 404,
     "method-not-allowed": 405,
@@ -41,8 +44,10 @@ SLUGS = {
     "content-too-large": 413,
     "unsupported-media-type": 415,
     "invalid-request": 422,
+    "too-many-requests": 429,
     "internal-error": 500,
     "database-away": 503,
+    "database-busy": 503,
     "read-model-behind": 503,
 }
 

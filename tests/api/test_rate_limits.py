@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -130,6 +131,14 @@ def test_without_redis_each_process_counts_for_itself_and_at_once(
         assert time.monotonic() - asked < 1
         assert [first, *statuses(client, LIMIT - 1)] == [200] * LIMIT
         assert_limited(client.get("/orders"))
+
+
+def test_requests_that_find_redis_silent_at_once_are_all_answered(limited: MakeApp) -> None:
+    with silent() as redis_url:
+        app = limited(redis_url)
+        with ThreadPoolExecutor(8) as threads:
+            asking = [threads.submit(lambda: app.test_client().get("/orders").status_code) for _ in range(8)]
+        assert {each.result() for each in asking} <= {200, 429}
 
 
 def test_the_count_is_shared_again_when_redis_is_back(database_url: str, limited: MakeApp, tmp_path: Path) -> None:

@@ -48,27 +48,27 @@ def test_a_request_and_its_task_are_followed_by_one_id(
 ) -> None:
     web, worker = tmp_path / "web-0.log", tmp_path / "worker-0.log"
     with Stack(tmp_path, database_url=database_url, redis_url=valkey.url, workers=1, beats=0) as stack:
-        status, content = post(stack, f"/orders?name={quote(NAME)}", body(), "checkout-17")
+        status, content = post(stack, f"/orders?name={quote(NAME)}", body(), "logged-17")
         assert status == 201
         order_id = json.loads(content)["order_id"]
-        wait_until(lambda: bool(of(worker, "checkout-17")), 30)
+        wait_until(lambda: bool(of(worker, "logged-17")), 30)
         with sessions.begin() as session:  # the next task fails, with the customer's name in PostgreSQL's own words
             session.execute(text("ALTER TABLE order_summary_read_models ADD CHECK (customer_name = '') NOT VALID"))
             session.execute(text("ALTER TABLE order_details_read_models RENAME TO mislaid"))
-        assert post(stack, "/orders", body(), "checkout-18")[0] == 201
-        assert post(stack, f"/orders/{order_id}/add_item", {"product_name": NAME}, "checkout-19")[0] == 422
-        wait_until(lambda: any("task" in line for line in of(worker, "checkout-18")), 30)
+        assert post(stack, "/orders", body(), "logged-18")[0] == 201
+        assert post(stack, f"/orders/{order_id}/add_item", {"product_name": NAME}, "logged-19")[0] == 422
+        wait_until(lambda: any("task" in line for line in of(worker, "logged-18")), 30)
 
-        [line] = of(web, "checkout-17")
+        [line] = of(web, "logged-17")
         expected = {"level": "INFO", "logger": "webapp.access_log", "method": "POST", "route": "/orders", "status": 201}
         assert expected.items() <= line.items()
         assert 0 < line["duration_ms"] < 30_000
         assert datetime.fromisoformat(line["time"]).utcoffset() is not None
-        [line] = of(worker, "checkout-17")
+        [line] = of(worker, "logged-17")
         expected = {"task": "project_event", "order_id": order_id, "state": "SUCCESS", "level": "INFO"}
         assert expected.items() <= line.items()
         assert re.fullmatch(r"[0-9a-f-]{36}", line["task_id"])
-        [line] = of(web, "checkout-19")
+        [line] = of(web, "logged-19")
         assert line["route"] == "/orders/<order_id:order_id>/add_item"
         for log in (web, worker):
             assert lines(log)
