@@ -1,6 +1,7 @@
 """The read side over HTTP: each endpoint asks one query of a read model, or of an order's past."""
 
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response
@@ -10,8 +11,8 @@ from core.event_sourcing.postgres_store import PostgresEventStore
 from core.orders.errors import OrderNotFound
 from core.read_models.details import OrderDetails, find_details
 from core.read_models.history import NoSuchVersion, audit_trail, changes, details_as_of, details_at_version
-from core.read_models.past_orders import statistics_as_of, summaries_as_of
-from core.read_models.summary import OrderFilter, list_orders, order_summaries, statistics
+from core.read_models.past_orders import list_orders_as_of, statistics_as_of
+from core.read_models.summary import OrderFilter, list_orders, statistics
 from core.read_models.visibility import shown_position
 from core.read_models.wiring import PROJECTORS
 from webapp import headers, problems
@@ -125,8 +126,8 @@ def _page(query: OrdersOfStatusQuery, status: str | None) -> dict[str, Any]:
         placed_to=query.placed_to,
         min_total_amount=query.min_total_amount,
     )
-    rows = summaries_as_of(query.as_of) if query.as_of else order_summaries
-    orders, end = list_orders(db.session(), matching=matching, after=query.cursor, limit=query.limit, rows=rows)
+    find = partial(list_orders_as_of, moment=query.as_of) if query.as_of else list_orders
+    orders, end = find(db.session(), matching=matching, after=query.cursor, limit=query.limit)
     return {"orders": [order._asdict() for order in orders], "next_cursor": encode_cursor(end) if end else None}
 
 

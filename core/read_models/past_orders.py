@@ -4,17 +4,28 @@ An order's summary holds the time of each change of its status, and none of them
 from the present row; only the version is looked up among the events.
 """
 
+from dataclasses import replace
 from datetime import datetime
+from typing import assert_never
 
-from sqlalchemy import ColumnElement, Subquery, case, literal, select, text
+from sqlalchemy import ColumnElement, Subquery, case, literal, or_, select, text
 from sqlalchemy.orm import Session
 
 from core.event_sourcing.postgres_store import events
 from core.orders.order import Status
-from core.read_models.summary import OrderStatistics, order_summaries
+from core.read_models.header import OrderHeader
+from core.read_models.summary import OrderFilter, OrderStatistics, PageEnd, list_orders, order_summaries
 
 
-def summaries_as_of(moment: datetime) -> Subquery:
+def list_orders_as_of(
+    session: Session, moment: datetime, *, matching: OrderFilter, after: PageEnd | None, limit: int
+) -> tuple[list[OrderHeader], PageEnd | None]:
+    """What `list_orders` said, or would have said, at that time."""
+    rows = _summaries_as_of(moment, Status(matching.status) if matching.status else None)
+    return list_orders(session, matching=replace(matching, status=None), after=after, limit=limit, rows=rows)
+
+
+def _summaries_as_of(moment: datetime, of_status: Status | None) -> Subquery:
     """The rows of the summary as they were, with the same columns."""
     now = order_summaries.c
     then = literal(moment)
@@ -49,9 +60,31 @@ def summaries_as_of(moment: datetime) -> Subquery:
             past(now.cancel_reason, now.cancelled_at).label("cancel_reason"),
             version.label("version"),
         )
-        .where(now.placed_at <= then)
+        .where(now.placed_at <= then, *_had_status(of_status, then))
         .subquery()
     )
+
+
+def _had_status(status: Status | None, then: ColumnElement[datetime]) -> list[ColumnElement[bool]]:
+    """Conditions on bare columns: PostgreSQL cannot tell how many rows a CASE leaves, and would sort them all."""
+    now = order_summaries.c
+
+    def not_yet(column: ColumnElement[datetime]) -> ColumnElement[bool]:
+        return or_(column.is_(None), column > then)
+
+    match status:
+        case None:
+            return []
+        case Status.PENDING:
+            return [not_yet(now.confirmed_at), not_yet(now.cancelled_at)]
+        case Status.CONFIRMED:
+            return [now.confirmed_at <= then, not_yet(now.shipped_at), not_yet(now.cancelled_at)]
+        case Status.SHIPPED:
+            return [now.shipped_at <= then]
+        case Status.CANCELLED:
+            return [now.cancelled_at <= then]
+        case _:
+            assert_never(status)
 
 
 # Each count is a range of one index. What was shipped or cancelled stays so, which makes the rest differences.
