@@ -60,6 +60,13 @@ def test_a_connection_killed_during_a_projection(sessions: sessionmaker[Session]
     assert_will_pass(sessions, Disturbed(end_own_backend))
 
 
+@pytest.mark.parametrize("orders", [3, 30], ids=["before an INSERT", "before a COPY"])
+def test_a_database_that_takes_no_writes(sessions: sessionmaker[Session], orders: int) -> None:
+    place_many(sessions, orders)
+
+    assert_will_pass(sessions, Disturbed(lambda session: session.execute(text("SET TRANSACTION READ ONLY"))))
+
+
 SQLSTATES = {
     "40001": True,  # serialization_failure
     "40P01": True,  # deadlock_detected

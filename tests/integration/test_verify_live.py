@@ -1,7 +1,7 @@
 """Verify tells the truth while commands, hints and catch-up go on."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 
@@ -9,6 +9,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from core.event_sourcing.ids import IdRange
 from core.read_models.catch_up import catch_up
+from core.read_models.header import OrderHeader
+from core.read_models.summary import SummaryProjector
 from core.read_models.verify import verify
 from core.read_models.wiring import PROJECTORS
 from tests.examples import CONFIRMED, LAPTOP_ADDED, MICE_ADDED, PLACED
@@ -65,3 +67,25 @@ def test_live_writes_are_no_differences(sessions: sessionmaker[Session]) -> None
     assert len(found) > 10
     assert sum(part.behind for part in found) > 0
     assert found[-1].rows > 30
+
+
+class Overtaken(SummaryProjector):
+    """Reads its rows only after more has been stored and projected."""
+
+    def __init__(self, sessions: sessionmaker[Session]) -> None:
+        self.sessions = sessions
+
+    def read(self, session: Session, order_ids: Sequence[str]) -> Mapping[str, OrderHeader]:
+        append(self.sessions, [LAPTOP_ADDED], after=1)
+        append(self.sessions, [PLACED], order_id="ORDER-002")
+        catch_up(self.sessions, "summary", SummaryProjector())
+        return super().read(session, order_ids)
+
+
+def test_rows_are_compared_with_events_of_the_same_moment(sessions: sessionmaker[Session]) -> None:
+    append(sessions, [PLACED])
+    catch_up(sessions, "summary", SummaryProjector())
+
+    found = verify(sessions, {"summary": Overtaken(sessions)}, IdRange())
+
+    assert (found.rows, found.differences) == (1, [])
