@@ -25,7 +25,7 @@ def test_ten_times_the_events_need_hardly_more_memory(app: Flask, sessions: sess
     fill(sessions, 2_500)
     few = peak_megabytes()  # for 10,000 events
     fill(sessions, 22_500, after=2_500)
-    many = peak_megabytes()  # for 100,000; all at once they would take 200 more
+    many = peak_megabytes()  # for 100,000; all at once they would take 120 more
 
     print(f"{few:.0f} MB, then {many:.0f} MB")
     assert many < few + 20
