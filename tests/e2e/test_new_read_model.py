@@ -18,6 +18,8 @@ from pathlib import Path
 from textwrap import indent
 from typing import Any
 
+import psutil
+import pytest
 from alembic.script import ScriptDirectory
 
 from core.database import session_factory
@@ -48,37 +50,43 @@ ENDS: list[tuple[list[str], bool]] = [  # of an order: the commands, and whether
     (["confirm", "cancel"], False),
 ]
 BODIES = {"ship": {"tracking_number": "TRACK-12345678"}, "cancel": {"reason": "顧客都合によるキャンセル"}}
-CLIENTS = 3
+CLIENTS = 2
 
 
+@pytest.mark.timeout(240)  # it starts the stack and half a dozen commands
 def test_the_how_to_adds_a_read_model_to_a_stack_in_use(tmp_path: Path) -> None:
     first_day = datetime.now(UTC).date()
-    release = make_release(tmp_path / "release")
     sold: list[Mapping[str, Any]] = []
+    copy_tracked_files(tmp_path / "release")
 
-    with Stack(tmp_path / "data") as old:
-        place_old_orders(old)
-        with trading(old, sold):
-            for command in (["db", "upgrade"], ["rebuild", "sales"]):
-                assert flask(release, old, *command) == 0, command
-            assert ask(release, old)[OLD_DAY] == OLD_SALES
-            assert old.get("/readyz")["status"] != "unready"
+    with Stack(tmp_path / "data", root=tmp_path / "release") as stack:
+        place_old_orders(stack)
+        with trading(stack, sold):
+            add_what_the_page_says(stack.root)
+            assert flask(stack, "db", "upgrade") == 0
+            assert flask(stack, "rebuild", "sales") == 0
+            assert ask(stack)[OLD_DAY] == OLD_SALES
 
-    with Stack(tmp_path / "data", root=release) as new:
-        with trading(new, sold):
-            time.sleep(2)
-        wait_until(lambda: all_but(OLD_DAY, ask(release, new)) == total(sold), 60)
-        assert ask(release, new).keys() <= {OLD_DAY, first_day, datetime.now(UTC).date()}
-        assert ask(release, new)[OLD_DAY] == OLD_SALES
-        assert flask(release, new, "verify", "sales") == 0
+        restart(stack)
+        with trading(stack, sold):
+            time.sleep(1)
+        answers = [ask(stack)]
+        while all_but(OLD_DAY, answers[-1]) != total(sold):
+            assert len(answers) < 20, (answers[-1], total(sold))
+            answers.append(ask(stack))
+        assert answers[-1][OLD_DAY] == OLD_SALES
+        assert answers[-1].keys() <= {OLD_DAY, first_day, datetime.now(UTC).date()}
+        assert flask(stack, "verify", "sales") == 0
 
 
-def make_release(folder: Path) -> Path:
-    """What is tracked here, and what the page adds."""
+def copy_tracked_files(folder: Path) -> None:
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, tracked.split("\0")):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, folder / name)
+
+
+def add_what_the_page_says(folder: Path) -> None:
     newest = ScriptDirectory(str(ROOT / "migrations")).get_current_head()
     files = FILE.findall(PAGE)
     assert [name for name, _ in files] == ["migrations/versions/0004_sales.py", "core/read_models/sales.py"]
@@ -86,7 +94,22 @@ def make_release(folder: Path) -> Path:
         (folder / name).write_text(DOWN_REVISION.sub(f'down_revision = "{newest}"', content))
     [line] = DIFF.findall(PAGE)
     subprocess.run(["git", "apply", "--verbose", "-"], cwd=folder, input=line, text=True, check=True)
-    return folder
+
+
+def restart(stack: Stack) -> None:
+    """What served until now runs the old code still; what ends is started again."""
+    serving = [process for part in ("web", "worker", "beat") for process in stack.running(part)]
+    for process in serving:
+        process.terminate()
+    psutil.wait_procs(serving, 30)
+    wait_until(lambda: ready(stack), 60)
+
+
+def ready(stack: Stack) -> bool:
+    try:
+        return bool(stack.get("/readyz")["status"] == "ready")
+    except OSError:
+        return False
 
 
 def place_old_orders(stack: Stack) -> None:
@@ -144,18 +167,18 @@ def all_but(day: date, sales: Mapping[date, Sold]) -> Sold:
     return by_product
 
 
-def flask(release: Path, stack: Stack, *arguments: str) -> int:
-    """The exit status of the release's `flask` command, beside the stack."""
+def flask(stack: Stack, *arguments: str) -> int:
+    """The exit status of a `flask` command, beside the stack."""
     command = [sys.executable, "-m", "flask", *arguments]
-    return subprocess.run(command, cwd=release, env=stack.environment, check=False).returncode
+    return subprocess.run(command, cwd=stack.root, env=stack.environment, check=False).returncode
 
 
-def ask(release: Path, stack: Stack) -> dict[date, Sold]:
+def ask(stack: Stack) -> dict[date, Sold]:
     """What the page's own lines print."""
     [lines] = ASKING.findall(PAGE)
     script = f"from webapp import create_app\nwith create_app().app_context():\n{indent(lines, '    ')}"
     command = [sys.executable, "-c", script]
-    asked = subprocess.run(command, cwd=release, env=stack.environment, capture_output=True, text=True, check=True)
+    asked = subprocess.run(command, cwd=stack.root, env=stack.environment, capture_output=True, text=True, check=True)
     sales: dict[date, Sold] = defaultdict(dict)
     for day, name, quantity, amount in (line.split() for line in asked.stdout.splitlines()):
         sales[date.fromisoformat(day)][name] = int(quantity), Decimal(amount)
