@@ -182,7 +182,7 @@ def test_a_retry_needs_one_order_or_all(runner: FlaskCliRunner, arguments: list[
 
 
 @pytest.mark.parametrize("command", [["parked", "list"], ["status"], ["catch-up"], ["verify"]])
-def test_a_database_that_fails_is_one_sentence(
+def test_a_database_that_is_not_migrated_is_one_sentence(
     sessions: sessionmaker[Session], runner: FlaskCliRunner, command: list[str]
 ) -> None:
     place(sessions, ORDER_ID)
@@ -192,4 +192,4 @@ def test_a_database_that_fails_is_one_sentence(
 
     why = 'UndefinedTable: relation "projection_failures" does not exist'
     assert result.exit_code == 1
-    assert result.output == f"Error: The database failed; run the command again. ({why})\n"
+    assert result.output == f"Error: The database is not migrated; run `flask db upgrade`. ({why})\n"

@@ -139,7 +139,7 @@ def test_after_a_fix_the_failures_are_forgotten(
     assert failure(sessions, MIDDLE) is None
 
 
-def test_a_database_that_fails_is_one_clear_sentence(
+def test_a_database_that_is_not_migrated_is_one_clear_sentence(
     sessions: Sessions, runner: FlaskCliRunner, others: set[str]
 ) -> None:
     project_all(sessions, *others)
@@ -149,6 +149,6 @@ def test_a_database_that_fails_is_one_clear_sentence(
     result = runner.invoke(args=["rebuild"])
 
     assert result.exit_code == 1
-    assert result.output.startswith("Error: The database failed; run the command again. (UndefinedColumn: ")
+    assert result.output.startswith("Error: The database is not migrated; run `flask db upgrade`. (UndefinedColumn: ")
     assert result.output.count("\n") == 1
     assert rows(sessions) == before

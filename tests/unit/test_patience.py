@@ -4,7 +4,10 @@ import pytest
 
 from core.settings import Patience, Settings, WrongSetting
 
-SERVERS = {"DATABASE_URL": "postgresql://orderlog:a-long-random-one@db.example/orderlog", "REDIS_URL": "redis://:a-long-random-one@broker.example/0"}
+SERVERS = {
+    "DATABASE_URL": "postgresql://orderlog:a-long-random-one@db.example/orderlog",
+    "REDIS_URL": "redis://:a-long-random-one@broker.example/0",
+}
 
 
 def patience(**environment: str) -> Patience:

@@ -36,9 +36,9 @@ def database_faults() -> Iterator[None]:
     try:
         yield
     except (DBAPIError, PoolTimeout, psycopg.Error) as error:  # COPY raises the driver's own
-        if isinstance(getattr(error, "orig", error), UndefinedTable | UndefinedColumn):
-            raise click.ClickException("The database is not migrated; run `flask db upgrade`.") from error
-        raise click.ClickException(f"The database failed; run the command again. ({describe(error)})") from error
+        unmigrated = isinstance(getattr(error, "orig", error), UndefinedTable | UndefinedColumn)
+        advice = "is not migrated; run `flask db upgrade`" if unmigrated else "failed; run the command again"
+        raise click.ClickException(f"The database {advice}. ({describe(error)})") from error
 
 
 def echo_json(value: object) -> None:
