@@ -1,5 +1,7 @@
 """Celery's settings. A task is a hint that an order has news; catch-up finds what hints miss, so tasks may be lost."""
 
+from datetime import UTC, datetime
+
 from kombu import Exchange, Queue
 
 from core.settings import Settings
@@ -54,6 +56,7 @@ beat_schedule = {
     "catch-up": {
         "task": "worker.tasks.catch_up",
         "schedule": CATCH_UP_SECONDS,
+        "last_run_at": datetime(2026, 1, 1, tzinfo=UTC),  # so it is due as soon as Beat starts
         "options": {"expires": CATCH_UP_SECONDS + CLOCKS_DIFFER},
     },
     "prune-idempotency-keys": {

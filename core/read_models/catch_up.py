@@ -99,8 +99,8 @@ def catch_up(
     An order that fails is tried again by a later run, and parked in the end; the others go on. Raises as `project`
     does, having moved the checkpoint over what is done."""
     patience = patience or Patience()
-    result = CaughtUp()
-    retry_due(sessions, name, projector, patience)
+    retried = retry_due(sessions, name, projector, patience)
+    result = CaughtUp(projected=len(retried.versions.keys() - retried.failures), failures=retried.failures)
     with sessions.begin() as session:
         reached = Checkpoint(*session.execute(OPEN_CHECKPOINT, {"projector": name}).one())
     while batch := _read_batch(sessions, reached):

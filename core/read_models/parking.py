@@ -40,19 +40,22 @@ def record_failures(session: Session, name: str, failures: Iterable[Failure], pa
         _record(session, name, failure, patience)
 
 
-def retry_due(sessions: sessionmaker[Session], name: str, projector: Projector[Any], patience: Patience) -> None:
+def retry_due(sessions: sessionmaker[Session], name: str, projector: Projector[Any], patience: Patience) -> Projected:
     """Try the orders whose pause is over, and forget those whose projection has gone on since.
 
-    One that has gone on is tried too: who brought it there may have died before recording what stopped it next."""
+    One that has gone on is tried too: who brought it there may have died before recording what stopped it next.
+    Raises as `project` does."""
     known = projection_failures.c
     due = or_(known.next_attempt_at <= func.now(), _has_gone_on(projector))
     query = select(known.order_id).where(known.projector == name, due).order_by(known.next_attempt_at, known.order_id)
     with sessions.begin() as session:
         order_ids = session.execute(query.limit(ORDERS_AT_ONCE)).scalars().all()
+    result = Projected()
     if order_ids:
-        project_patiently(sessions, name, projector, sorted(order_ids), patience)
+        result = project_patiently(sessions, name, projector, sorted(order_ids), patience)
     with sessions.begin() as session:
         forget_overcome(session, name, projector)
+    return result
 
 
 def forget_overcome(session: Session, name: str, projector: Projector[Any]) -> None:

@@ -52,7 +52,7 @@ def rebuild_orders(
 def _lock(session: Session, projector: Projector[Any], ids: Ids) -> set[str]:
     rows = projector.tables[0].c
     query = select(rows.order_id).where(ids.among(rows.order_id)).order_by(rows.order_id).with_for_update()
-    return set(session.execute(query).scalars())
+    return set(session.execute(query).scalars().all())
 
 
 def _rebuild(

@@ -70,7 +70,7 @@ def _upsert(session: Session, table: Table, rows: Sequence[Values], guard: Colum
         set_={column.name: statement.excluded[column.name] for column in table.columns if not column.primary_key},
         where=guard,
     )
-    return set(session.execute(statement.returning(table.c.order_id)).scalars())
+    return set(session.execute(statement.returning(table.c.order_id)).scalars().all())
 
 
 def _stage(session: Session, table: Table, rows: Sequence[Values]) -> Table:

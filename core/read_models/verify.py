@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Table, func, select, text
@@ -11,20 +11,10 @@ from sqlalchemy.orm import Session, sessionmaker
 from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.ids import IdList, IdRange, Ids
 from core.event_sourcing.postgres_store import PostgresEventStore, events
+from core.read_models.differences import Difference, fields_that_differ
 from core.read_models.projector import Failure, Projector, read_rows
 
 ORDERS_PER_STEP = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A field that does not hold what the events say; `field` is "row" where a whole row is missing or too many."""
-
-    projector: str
-    order_id: str
-    field: str
-    stored: object
-    expected: object
 
 
 @dataclass(slots=True)
@@ -132,21 +122,22 @@ def _compare(
         shown = view.version if view is not None else 0
         expected, applied = _fold_up_to(projector, stream, shown)
         if view is not None and view != expected:
-            result.differences += _fields(name, view, expected)
+            result.differences += fields_that_differ(name, view, expected)
         elif applied < len(stream):
             next_versions[order_id] = applied + 1
     late = _late(session, name, next_versions)
     result.behind += len(next_versions) - len(late)
     for order_id in late:
-        shown = next_versions[order_id] - 1
-        expected, _ = _fold_up_to(projector, streams[order_id], len(streams[order_id]))
-        result.differences += _fields(name, stored.get(order_id), expected)
+        stream, view = streams[order_id], stored.get(order_id)
+        expected, _ = _fold_up_to(projector, stream, len(stream))
+        stands_still = Difference(name, order_id, "version", next_versions[order_id] - 1, len(stream))
+        result.differences += fields_that_differ(name, view, expected) or [stands_still]
 
 
 def _fold_up_to(projector: Projector[Any], stream: Sequence[RecordedEvent], version: int) -> tuple[Any, int]:
     """The view after the events up to this version, or up to the last that can be applied; and that version."""
     view, applied = None, 0
-    for recorded in stream[:version]:
+    for recorded in stream[: max(version, 0)]:
         try:
             view = projector.evolve(view, recorded)
         except Exception:  # the order is parked before this event, and shown as it was then
@@ -163,38 +154,3 @@ def _late(session: Session, name: str, next_versions: Mapping[str, int]) -> list
 
 def _ids_in(session: Session, table: Table, ids: Ids) -> set[str]:
     return set(session.execute(select(table.c.order_id).where(ids.among(table.c.order_id))).scalars())
-
-
-def _fields(name: str, stored: Any | None, expected: Any | None) -> list[Difference]:
-    """Field by field; one for the whole row if there is none on one side."""
-    if stored is None:
-        return [Difference(name, expected.order_id, "row", "none", "there is one")] if expected is not None else []
-    if expected is None:
-        return [Difference(name, stored.order_id, "row", "there is one", "none")]
-    left, right = _flat(stored), _flat(expected)
-    return [
-        Difference(name, stored.order_id, path, left.get(path), right.get(path))
-        for path in sorted(left.keys() | right.keys())
-        if left.get(path) != right.get(path)
-    ]
-
-
-def _flat(value: object, path: str = "") -> dict[str, object]:
-    """{"items": [{"quantity": 2}]} as {"items.0.quantity": 2}; views and what they hold count as mappings."""
-    parts = _parts(value)
-    if parts is None:
-        return {path: value}
-    return {
-        name: part
-        for key, whole in parts.items()
-        for name, part in _flat(whole, f"{path}.{key}" if path else str(key)).items()
-    }
-
-
-def _parts(value: object) -> Mapping[Any, object] | None:
-    """By field, key or index; None for what has none."""
-    if is_dataclass(value):
-        return {field.name: getattr(value, field.name) for field in fields(value)}
-    if isinstance(value, list | tuple):
-        return dict(zip(getattr(value, "_fields", range(len(value))), value, strict=True))
-    return value if isinstance(value, Mapping) else None

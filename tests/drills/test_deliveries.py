@@ -17,7 +17,7 @@ WORKERS = 4
 
 
 def deliver_three_times(
-    servers: Servers, logs: Path, worker_app: str = "worker.app", patience: float = PATIENCE
+    servers: Servers, logs: Path, number: int, worker_app: str = "worker.app", patience: float = PATIENCE
 ) -> Report:
     redis_url, database_url, journal = servers.valkey.url, servers.fresh_database(), Journal()
     with Stack(
@@ -33,14 +33,14 @@ def deliver_three_times(
         report = run(
             "every hint three times",
             stack,
-            events=int(DELIVERIES) // TIMES,
+            events=number // TIMES,
             journal=journal,
             patience=patience,
             alongside=deliveries,
             settle=lambda: wait_until(lambda: tasks_done(redis_url, WORKERS) >= deliveries.sent, 60),
         )
     print(f"  {'deliveries':28}{deliveries.sent:>12}")
-    assert deliveries.sent == TIMES * report.acknowledged >= int(DELIVERIES)
+    assert deliveries.sent == TIMES * report.acknowledged >= number
     return report
 
 
@@ -48,6 +48,6 @@ def test_every_hint_three_times(servers: Servers, logs: Path, monkeypatch: pytes
     monkeypatch.setenv("REDIS_URL", servers.valkey.url)  # Celery's settings want both, here only to send
     monkeypatch.setenv("DATABASE_URL", servers.postgres.url)
 
-    report = deliver_three_times(servers, logs)
+    report = deliver_three_times(servers, logs, int(DELIVERIES))
 
     assert report.passed, report

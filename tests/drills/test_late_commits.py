@@ -11,7 +11,7 @@ EVENTS = Size(short=400, full=3_000)
 
 
 def hold_transactions_open(
-    servers: Servers, logs: Path, worker_app: str = "worker.app", patience: float = PATIENCE
+    servers: Servers, logs: Path, events: int, worker_app: str = "worker.app", patience: float = PATIENCE
 ) -> Report:
     with Stack(
         logs,
@@ -20,10 +20,10 @@ def hold_transactions_open(
         web_app="tests.drills.factories:commits_late",
         worker_app=worker_app,
     ) as stack:
-        return run("late commits", stack, events=int(EVENTS), patience=patience)
+        return run("late commits", stack, events=events, patience=patience)
 
 
 def test_late_commits(servers: Servers, logs: Path) -> None:
-    report = hold_transactions_open(servers, logs)
+    report = hold_transactions_open(servers, logs, int(EVENTS))
 
     assert report.passed, report

@@ -12,14 +12,15 @@ from tests.drills.test_deliveries import deliver_three_times
 from tests.drills.test_late_commits import hold_transactions_open
 
 PATIENCE = 6.0  # seconds; no sabotaged read model comes right by waiting
-EVENTS = 300
+EVENTS = 300  # whatever the size of the drills: one finding is enough
+DELIVERIES = 1_500
 
 
 def test_without_version_guard(servers: Servers, logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", servers.valkey.url)
     monkeypatch.setenv("DATABASE_URL", servers.postgres.url)
 
-    report = deliver_three_times(servers, logs, "tests.drills.sabotage.no_version_guard", PATIENCE)
+    report = deliver_three_times(servers, logs, DELIVERIES, "tests.drills.sabotage.no_version_guard", PATIENCE)
 
     assert report.findings.duplicated
     assert report.findings.differences
@@ -28,7 +29,7 @@ def test_without_version_guard(servers: Servers, logs: Path, monkeypatch: pytest
 
 
 def test_without_checkpoint_horizon(servers: Servers, logs: Path) -> None:
-    report = hold_transactions_open(servers, logs, "tests.drills.sabotage.position_checkpoint", PATIENCE)
+    report = hold_transactions_open(servers, logs, EVENTS, "tests.drills.sabotage.position_checkpoint", PATIENCE)
 
     assert report.findings.differences
     assert report.seconds is None

@@ -22,10 +22,11 @@ READY = "Ctrl-C stops everything"
 
 
 class Stack:
-    """`output` is everything that it has printed so far."""
+    """Runs the release whose folder is `root`. `output` is everything that it has printed so far."""
 
-    def __init__(self, data_dir: Path, **environment: str) -> None:
+    def __init__(self, data_dir: Path, *, root: Path = ROOT, **environment: str) -> None:
         self.data_dir = data_dir
+        self.root = root
         self.port, self.flower_port = two_free_ports()
         inherited = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
         ports = {"PORT": str(self.port), "FLOWER_PORT": str(self.flower_port), "DATA_DIR": str(data_dir)}
@@ -45,7 +46,7 @@ class Stack:
     def launch(self) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "local"],
-            cwd=ROOT,
+            cwd=self.root,
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

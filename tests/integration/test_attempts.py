@@ -56,7 +56,7 @@ def test_pauses_are_jittered(sessions: sessionmaker[Session]) -> None:
     catch_up(sessions, "summary", Failing(1, *order_ids), THRICE)
 
     known = [failure(sessions, order_id) for order_id in order_ids]
-    assert len({each.next_attempt_at for each in known if each}) == 20
+    assert len({each.next_attempt_at for each in known if each}) > 10
 
 
 def test_the_first_pause_is_not_longer_than_the_longest(sessions: sessionmaker[Session]) -> None:

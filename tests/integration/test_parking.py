@@ -5,7 +5,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from core.read_models import parking
 from core.read_models.catch_up import catch_up
-from core.read_models.parking import failing_orders, parked_orders, retry_now
+from core.read_models.parking import failing_orders, forget_overcome, parked_orders, retry_now
 from core.read_models.projector import project
 from core.read_models.wiring import PROJECTORS
 from tests.examples import LIFE, ORDER_ID
@@ -157,6 +157,9 @@ def test_a_worker_that_dies_before_recording_a_failure_loses_no_event(sessions: 
     projector.version = 5
     project(sessions, projector, [ORDER_ID])  # shows version 4, and would have recorded a failure of version 5
     assert shown(sessions) == {ORDER_ID: 4}
+    with sessions.begin() as session:
+        forget_overcome(session, "summary", projector)
+    assert failure(sessions) is not None
 
     catch_up(sessions, "summary", projector, THRICE)
     known = failure(sessions)

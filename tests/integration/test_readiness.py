@@ -52,6 +52,13 @@ def test_it_is_degraded_when_catch_up_is_overdue(
     assert said["checks"]["catch_up"] == "catch-up last came by 3600 s ago; see that beat and a worker run"
 
 
+def test_it_stays_ready_when_a_later_release_has_migrated(sessions: sessionmaker[Session], client: FlaskClient) -> None:
+    catch_up_with_all(sessions)
+    run(sessions, "UPDATE alembic_version SET version_num = 'of a later release'")
+
+    assert readiness(client)["status"] == "ready"
+
+
 def test_it_is_degraded_before_the_first_catch_up(sessions: sessionmaker[Session], client: FlaskClient) -> None:
     assert readiness(client)["status"] == "degraded"
     assert readiness(client)["checks"]["catch_up"] == "catch-up has never come by; see that beat and a worker run"

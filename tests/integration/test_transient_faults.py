@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 from sqlalchemy import text
@@ -60,6 +61,27 @@ def test_a_connection_killed_during_a_projection(sessions: sessionmaker[Session]
     assert_will_pass(sessions, Disturbed(end_own_backend))
 
 
+@pytest.mark.parametrize("orders", [3, 30], ids=["before an INSERT", "before a COPY"])
+def test_a_database_that_takes_no_writes(sessions: sessionmaker[Session], orders: int) -> None:
+    place_many(sessions, orders)
+
+    assert_will_pass(sessions, Disturbed(lambda session: session.execute(text("SET TRANSACTION READ ONLY"))))
+
+
+def complain_past_sqlalchemy(session: Session) -> None:
+    """As COPY does, which is the driver's own."""
+    with closing(session.connection().connection.cursor()) as cursor:
+        cursor.execute(COMPLAIN.format("40001"))
+
+
+def test_a_fault_that_copy_meets(sessions: sessionmaker[Session]) -> None:
+    place(sessions, "ORDER-001")
+
+    assert_will_pass(sessions, Disturbed(complain_past_sqlalchemy))
+
+
+COMPLAIN = "DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{}'; END $$"
+
 SQLSTATES = {
     "40001": True,  # serialization_failure
     "40P01": True,  # deadlock_detected
@@ -86,7 +108,7 @@ def test_what_the_database_says_decides(sessions: sessionmaker[Session]) -> None
 def complaint(sessions: sessionmaker[Session], sqlstate: str) -> Exception:
     """The error that a transaction gets from the database."""
     with pytest.raises(DBAPIError) as caught:
-        run(sessions, f"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{sqlstate}'; END $$")
+        run(sessions, COMPLAIN.format(sqlstate))
     return caught.value
 
 

@@ -10,10 +10,11 @@ import click
 from flask.cli import with_appcontext
 
 from core.event_sourcing.ids import IdList, Ids
+from core.read_models.differences import Difference
 from core.read_models.faults import describe
 from core.read_models.projector import Failure, Projector
 from core.read_models.rebuild import rebuild_orders
-from core.read_models.verify import Difference, Verified, sample, steps, verify
+from core.read_models.verify import Verified, sample, steps, verify
 from webapp.cli.common import chosen, database_faults, names_argument, patience
 from webapp.database import sessions
 
