@@ -238,6 +238,17 @@ def test_all_wrong_fields_are_named_at_once(client: FlaskClient, sessions: sessi
             assert f"{len(fields)} values are wrong" in problem(answer, 422, "invalid-request")["detail"]
 
 
+@pytest.mark.parametrize(("number", "told"), [(100, "see errors"), (5000, "errors has the first 100")])
+def test_a_hundred_faults_are_listed_and_all_are_counted(client: FlaskClient, number: int, told: str) -> None:
+    body = {**COMMANDS["place"][1], **{f"field {n}": n for n in range(number)}}
+
+    answer = client.post("/orders", json=body)
+
+    assert list(faults(answer)) == [f"#/field%20{n}" for n in range(100)]
+    assert answer.get_json(force=True)["detail"] == f"{number} values are wrong; {told}."
+    assert len(answer.data) < 10_000
+
+
 def test_all_missing_fields_are_named_at_once(client: FlaskClient, sessions: sessionmaker[Session]) -> None:
     order_id = place(client)
     with nothing_stored(sessions):

@@ -1,8 +1,7 @@
 """Whatever happens in whatever order, the read models equal the events in the end; and the machine can fail."""
 
 import os
-from collections.abc import Iterator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
