@@ -109,7 +109,7 @@ def test_each_command_has_a_cause_of_its_own(client: FlaskClient) -> None:
     assert len(set(causes)) == 3
     assert all(UUID(cause).version == 7 for cause in causes)
     assert all(UUID(entry["correlation_id"]) for entry in entries)
-    assert {entry["actor"] for entry in entries} == {None}
+    assert {entry["actor"] for entry in entries} == {"anonymous"}
 
 
 def test_who_did_it_is_what_the_event_says(client: FlaskClient, sessions: sessionmaker[Session]) -> None:

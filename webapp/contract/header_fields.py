@@ -28,7 +28,7 @@ IDEMPOTENCY_KEY = _request(
 IF_MATCH = _request(
     "If-Match",
     "The ETag that the order must still have, or the command is refused with 412 (RFC 9110, section 13.1.1).",
-    {"type": "string", "anyOf": [{"const": "*"}, {"pattern": f"^{_TAG}(, ?{_TAG})*$"}]},
+    {"type": "string", "pattern": rf"^(\*|{_TAG}(, ?{_TAG})*)$"},
     '"2"',
 )
 IF_NONE_MATCH = _request(

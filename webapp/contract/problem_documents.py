@@ -50,10 +50,11 @@ class WithNeededScope(ProblemDocument):
     needed_scope: Scope | None
 
 
-class WithShownVersion(ProblemDocument):
-    """`version` is how far the order is shown, 0 for not at all; it is there if an order was asked for."""
+class WithWhatIsShown(ProblemDocument):
+    """How far an order is shown (`version`), or the list and the statistics (`position`); 0 for not at all."""
 
     version: Annotated[int, Field(ge=0)] = 0
+    position: Annotated[int, Field(ge=0)] = 0
 
 
 DOCUMENTS: Mapping[Problem, type[ProblemDocument]] = {
@@ -62,7 +63,7 @@ DOCUMENTS: Mapping[Problem, type[ProblemDocument]] = {
     problems.NO_SUCH_VERSION: WithLatestVersion,
     problems.ORDER_HAS_MOVED_ON: WithVersion,
     problems.SCOPE_REQUIRED: WithNeededScope,
-    problems.READ_MODEL_BEHIND: WithShownVersion,
+    problems.READ_MODEL_BEHIND: WithWhatIsShown,
 }
 
 
