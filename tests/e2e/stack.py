@@ -97,6 +97,11 @@ def command_line(process: psutil.Process) -> str:
         return ""
 
 
+def outliving(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Those that still run after so many seconds; not the dead whom nobody has reaped."""
+    return [process for process in psutil.wait_procs(processes, timeout=seconds)[1] if command_line(process)]
+
+
 def request(url: str, body: object = None) -> dict[str, Any]:
     """The JSON answer. Raises HTTPError."""
     data = None if body is None else json.dumps(body).encode()

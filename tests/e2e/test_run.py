@@ -10,7 +10,7 @@ from urllib.error import HTTPError
 import psutil
 import pytest
 
-from tests.e2e.stack import Stack, request, shown, wait_until
+from tests.e2e.stack import Stack, outliving, request, shown, wait_until
 
 MOST_STOP_SECONDS = 15
 
@@ -97,21 +97,21 @@ def test_the_data_survives_and_nothing_else_does(tmp_path: Path) -> None:
         left = first.processes
         assert first.stop(signal.SIGINT) < MOST_STOP_SECONDS
         assert first.process.returncode == 0
-        assert not psutil.wait_procs(left, timeout=1)[1]
+        assert not outliving(left, 1)
     assert not (tmp_path / "data" / "local.json").exists()
 
     with Stack(tmp_path / "data") as second:
         assert shown(second, order_id)
         left = second.processes
         assert second.stop(signal.SIGTERM) < MOST_STOP_SECONDS
-        assert not psutil.wait_procs(left, timeout=1)[1]
+        assert not outliving(left, 1)
 
 
 def test_nothing_outlives_a_killed_run(tmp_path: Path) -> None:
     with Stack(tmp_path) as stack:
         left = stack.processes
         stack.process.kill()
-        assert not psutil.wait_procs(left, timeout=MOST_STOP_SECONDS)[1]
+        assert not outliving(left, MOST_STOP_SECONDS)
 
 
 def test_stopping_while_it_starts_leaves_nothing(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_stopping_while_it_starts_leaves_nothing(tmp_path: Path) -> None:
 
     assert stack.stop() < MOST_STOP_SECONDS
     assert stack.process.returncode == 0
-    assert not psutil.wait_procs(left, timeout=1)[1]
+    assert not outliving(left, 1)
 
 
 def test_two_run_side_by_side(stack: Stack, tmp_path: Path) -> None:
