@@ -31,7 +31,8 @@ FILL = text("""
                '{"confirmed_at": "2026-01-01T12:03:00+00:00"}'
            ]::jsonb[])[version],
            '{"schema_version": 1}', now()
-    FROM generate_series(1, CAST(:orders AS integer)) AS n, generate_series(1, 4) AS version,
+    FROM generate_series(CAST(:after AS integer) + 1, CAST(:after + :orders AS integer)) AS n,
+         generate_series(1, 4) AS version,
          CAST('ORDER-' || lpad(n::text, 7, '0') AS text) AS order_id
 """)
 
@@ -60,10 +61,10 @@ WAIT_FOR_HELPERS = """
 """
 
 
-def fill(sessions: Sessions, orders: int) -> None:
+def fill(sessions: Sessions, orders: int, after: int = 0) -> None:
     """So many orders, ORDER-0000001 and on, with four events each; nothing is projected."""
     with sessions.begin() as session:
-        session.execute(FILL, {"orders": orders})
+        session.execute(FILL, {"orders": orders, "after": after})
 
 
 def note_ranges(sessions: Sessions, pause: str = "") -> None:

@@ -54,6 +54,10 @@ class Connection(psycopg.Connection[Any]):
         if not self.closed:
             super().set_autocommit(value)
 
+    def set_isolation_level(self, value: Any) -> None:
+        if not self.closed:
+            super().set_isolation_level(value)
+
 
 class Process:
     """Works at one thing at a time, over connections of its own; whoever drives it waits until it ends or stands.

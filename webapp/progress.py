@@ -20,7 +20,7 @@ def reporting(name: str) -> Iterator[Report]:
         yield _lines(name)
         return
     rate = ""
-    with click.progressbar(range(1), label=name, show_pos=True, item_show_func=lambda _: rate) as bar:
+    with click.progressbar(range(0), label=name, show_pos=True, item_show_func=lambda _: rate) as bar:
 
         def report(progress: Progress) -> None:
             nonlocal rate

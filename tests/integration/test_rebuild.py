@@ -12,16 +12,10 @@ from core.read_models.catch_up import catch_up
 from core.read_models.projector import project
 from core.read_models.wiring import PROJECTORS
 from tests.examples import CONFIRMED, LAPTOP_ADDED, MICE_ADDED, ORDER_ID, PLACED
+from tests.read_side import place_many, rows, run
 from tests.streams import append
 
 Rows = Sequence[tuple[object, ...]]
-
-TABLES = {
-    "order_summary_read_models": "order_id",
-    "order_details_read_models": "order_id",
-    "order_item_read_models": "order_id, version",
-}
-
 
 STRAY_SUMMARY = """
     INSERT INTO order_summary_read_models
@@ -29,20 +23,6 @@ STRAY_SUMMARY = """
            tracking_number, cancel_reason, version
     FROM order_summary_read_models
 """
-
-
-def rows(sessions: sessionmaker[Session]) -> dict[str, Rows]:
-    with sessions.begin() as session:
-        return {
-            table: [tuple(row) for row in session.execute(text(f"SELECT * FROM {table} ORDER BY {key}"))]
-            for table, key in TABLES.items()
-        }
-
-
-def run(sessions: sessionmaker[Session], *statements: str) -> None:
-    with sessions.begin() as session:
-        for statement in statements:
-            session.execute(text(statement))
 
 
 @pytest.fixture
@@ -118,7 +98,7 @@ def test_readers_never_see_a_partial_list_while_orders_arrive(
     sessions: sessionmaker[Session], runner: FlaskCliRunner
 ) -> None:
     orders = 1200
-    fill(sessions, orders)
+    place_many(sessions, orders)
     for name, projector in PROJECTORS.items():
         catch_up(sessions, name, projector)
     run(sessions, "UPDATE order_summary_read_models SET customer_name = 'wrong'")
@@ -147,20 +127,6 @@ def test_readers_never_see_a_partial_list_while_orders_arrive(
             WHERE row.version IS DISTINCT FROM stream.version
         """)
         assert session.execute(behind).scalar() == 0
-
-
-def fill(sessions: sessionmaker[Session], orders: int) -> None:
-    run(
-        sessions,
-        f"""
-        INSERT INTO events (aggregate_id, aggregate_type, version, event_type, event_data, metadata, occurred_at)
-        SELECT 'FILL-' || n, 'Order', 1, 'OrderPlaced',
-               jsonb_build_object('order_id', 'FILL-' || n, 'customer_name', '山田太郎', 'total_amount', '10.00',
-                                  'placed_at', '2026-01-01T12:00:00+00:00'),
-               '{{"schema_version": 1}}', now()
-        FROM generate_series(1, {orders}) AS n
-        """.replace(":", "\\:"),
-    )
 
 
 def watch(sessions: sessionmaker[Session], counts: list[int], done: threading.Event) -> None:

@@ -1,0 +1,33 @@
+"""A rebuild streams: what it needs does not grow with the log."""
+
+import os
+import subprocess
+import sys
+
+from flask import Flask
+from sqlalchemy.orm import Session, sessionmaker
+
+from tests.e2e.stack import ROOT
+from tests.read_side import value
+from tests.rebuilding import fill
+
+
+def peak_megabytes() -> float:
+    """Of the memory of a `flask rebuild` process."""
+    process = subprocess.Popen([sys.executable, "-m", "flask", "rebuild"], cwd=ROOT, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return used.ru_maxrss / 1024
+
+
+def test_ten_times_the_events_need_hardly_more_memory(app: Flask, sessions: sessionmaker[Session]) -> None:
+    fill(sessions, 2_500)
+    few = peak_megabytes()  # for 10,000 events
+    fill(sessions, 22_500, after=2_500)
+    many = peak_megabytes()  # for 100,000; all at once they would take 120 more
+
+    print(f"{few:.0f} MB, then {many:.0f} MB")
+    assert many < few + 20
+    assert many < 200
+    assert value(sessions, "SELECT count(*) FROM order_item_read_models") == 50_000
