@@ -128,12 +128,22 @@ def place_and_wait(client: Remote, seconds: int) -> tuple[str | None, float]:
     return answer.headers.get("Preference-Applied"), elapsed(asked)
 
 
+def read_and_wait(client: Remote, path: str, seconds: int) -> tuple[str | None, float]:
+    """The same, of what nobody projects."""
+    asked = time.monotonic()
+    problem(client.get(path, {"Prefer": f"wait={seconds}"}), 503, "read-model-behind")
+    return None, elapsed(asked)
+
+
 def test_waits_are_capped_and_hold_no_connection_and_no_lock(
     web: Remote, database_url: str, sessions: sessionmaker[Session]
 ) -> None:
+    placed = read(send(web, "place", ""))
+    paths = [f"/orders/{placed['order_id']}?min_version=1", f"/orders?min_position={placed['position']}"]
     tried = MOST_WAITS + 4
     with ThreadPoolExecutor(tried) as threads, psycopg.connect(database_url, autocommit=True) as connection:
-        waits = [threads.submit(place_and_wait, web, 4) for _ in range(tried)]
+        waits = [threads.submit(read_and_wait, web, path, 4) for path in paths * 2]
+        waits += [threads.submit(place_and_wait, web, 4) for _ in range(tried - len(waits))]
         time.sleep(2)
 
         busy = f"SELECT count(*) {BACKENDS} AND (state <> 'idle' OR xact_start IS NOT NULL)"
