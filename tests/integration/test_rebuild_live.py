@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, event, text
@@ -14,6 +15,7 @@ from core.database import ENGINE_OPTIONS, sqlalchemy_url
 from core.event_sourcing.ids import IdRange
 from core.read_models import rebuild_plan
 from core.read_models.details import read_details
+from core.read_models.projector import Projector
 from core.read_models.rebuild import rebuild_next_range, rebuild_orders
 from core.read_models.rebuild_plan import RebuildPlan
 from core.read_models.wiring import PROJECTORS
@@ -166,11 +168,35 @@ def test_what_happens_between_any_two_statements_is_shown(
             wait(hints, timeout=0.3)  # those that meet a lock go on when the rebuild commits
 
         event.listen(sessions.kw["bind"], "before_cursor_execute", interfere)
-        with sessions.begin() as session:
-            rebuild_orders(session, IdRange(), PROJECTORS, Patience())
+        rebuild_all(sessions, PROJECTORS)
         event.remove(sessions.kw["bind"], "before_cursor_execute", interfere)
 
     project_all(others, new[next(statements)])
     engine.dispose()
     assert next(statements) > 10
     assert_equal_to_events(sessions)
+
+
+def test_rebuilds_at_once_wait_for_one_another_whatever_order_they_name(sessions: Sessions, orders: list[str]) -> None:
+    """The other one begins when this one has locked the rows of its first read model."""
+    one_order, other_order = PROJECTORS, dict(reversed(PROJECTORS.items()))
+    statements = itertools.count()
+    begun: list[Future[None]] = []
+    with ThreadPoolExecutor(1) as meanwhile:
+
+        def begin_other(*_: object) -> None:
+            if next(statements) == 1:
+                begun.append(meanwhile.submit(rebuild_all, sessions, other_order))
+                wait(begun, timeout=0.5)
+
+        event.listen(sessions.kw["bind"], "before_cursor_execute", begin_other)
+        rebuild_all(sessions, one_order)
+        event.remove(sessions.kw["bind"], "before_cursor_execute", begin_other)
+        begun[0].result(10)
+
+    assert_equal_to_events(sessions)
+
+
+def rebuild_all(sessions: Sessions, projectors: Mapping[str, Projector[Any]]) -> None:
+    with sessions.begin() as session:
+        rebuild_orders(session, IdRange(), projectors, Patience())

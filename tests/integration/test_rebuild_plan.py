@@ -73,6 +73,15 @@ def test_the_plan_of_a_living_rebuild_is_left_alone(sessions: Sessions) -> None:
         assert one.progress().ranges_left == 1
 
 
+def test_a_rebuild_leaves_no_transaction_open_which_would_hold_catch_up_back(sessions: Sessions) -> None:
+    fill(sessions, 10)
+    open_transactions = f"SELECT count(*) FROM pg_stat_activity WHERE pid IN ({HOLDING}) AND state <> 'idle'"
+    with RebuildPlan(sessions) as plan:
+        assert rebuild_next_range(sessions, plan.id, PROJECTORS, Patience())
+        assert value(sessions, HOLDING) is not None
+        assert value(sessions, open_transactions) == 0
+
+
 def test_a_rebuild_taken_for_dead_says_so(sessions: Sessions) -> None:
     fill(sessions, 10)
     with RebuildPlan(sessions) as one:

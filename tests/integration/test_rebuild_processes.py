@@ -94,15 +94,6 @@ def test_jobs_end_soon_after_the_command_is_killed(sessions: Sessions) -> None:
     assert value(sessions, "SELECT count(*) FROM rebuild_ranges WHERE NOT done") > 0
 
 
-def test_two_rebuilds_at_once_do_not_hinder_each_other(sessions: Sessions) -> None:
-    with rebuilding("summary", "details") as one, rebuilding("details", "summary") as other:
-        said = [process.communicate(timeout=100)[0] for process in (one, other)]
-
-    assert [one.returncode, other.returncode] == [0, 0], said
-    assert_equal_to_events(sessions)
-    assert ranges_left_behind(sessions) == 0
-
-
 def claims(sessions: Sessions) -> int:
     """How many ranges are held at the pause right after their claim."""
     query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
