@@ -1,6 +1,9 @@
 """The PostgreSQL and the Valkey that drills break: real ones, with a fresh database for each drill."""
 
 import itertools
+import os
+import subprocess
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -12,8 +15,8 @@ from psycopg import sql
 from redis import Redis
 from sqlalchemy.engine import make_url
 
-from local.__main__ import _migrate
 from local.servers import CannotStart, PostgresServer, ValkeyServer
+from tests.e2e.stack import ROOT
 
 TEMPLATE = "orderlog"  # the server's own database, migrated
 
@@ -27,7 +30,9 @@ class Servers:
     def __enter__(self) -> Self:
         self.postgres.start()
         self.valkey.start()
-        _migrate({"DATABASE_URL": self.postgres.url, "REDIS_URL": self.valkey.url})
+        urls = {"DATABASE_URL": self.postgres.url, "REDIS_URL": self.valkey.url}
+        migrate = [sys.executable, "-m", "flask", "db", "upgrade"]
+        subprocess.run(migrate, cwd=ROOT, env={**os.environ, **urls}, check=True, capture_output=True)
         return self
 
     def __exit__(self, *_: object) -> None:
