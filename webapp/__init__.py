@@ -17,8 +17,8 @@ from webapp import (
     auth,
     cli,
     commands,
+    error_handlers,
     health,
-    problems,
     queries,
     rate_limits,
     request_id,
@@ -67,7 +67,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     db.init_app(app)
     migrate.init_app(app)
     _guard(app, web)
-    for part in (problems, cli, pages):
+    for part in (error_handlers, cli, pages):
         part.init_app(app)
     for blueprint in (commands.bp, queries.bp, health.bp):
         app.register_blueprint(blueprint)

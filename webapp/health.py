@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from core.durability import dangers
 from core.read_models.status import seconds_since_catch_up
 from core.read_models.wiring import PROJECTORS
+from webapp import problems
 from webapp.database import db, migrate
 
 bp = Blueprint("health", __name__)
@@ -32,7 +33,7 @@ def readyz() -> ResponseReturnValue:
     """503 while PostgreSQL is away or not migrated; without Redis or catch-up it works, but news may be late."""
     checks = {"postgresql": _postgresql(), "redis": _redis()}
     if checks["postgresql"] != "ok":
-        return {"status": "unready", "checks": checks}, 503, {"Retry-After": "2"}
+        return problems.answer(problems.NOT_READY, checks["postgresql"], headers={"Retry-After": "2"}, checks=checks)
     checks["catch_up"] = _catch_up()
     if danger := _danger():
         checks["durability"] = danger

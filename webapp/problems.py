@@ -1,32 +1,10 @@
-"""Every error answer, as application/problem+json (RFC 9457): the one place where refusals meet HTTP."""
+"""Every problem that an answer may tell of, and its document (RFC 9457)."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Flask, Response, current_app
-from flask.typing import ResponseReturnValue
-from flask_limiter.errors import RateLimitExceeded
-from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from werkzeug.exceptions import HTTPException
-
-from core.api_keys import KeyRefused
-from core.command_handler import ConcurrentChange, OrderHasMovedOn
-from core.idempotency import KeyUsedForAnotherRequest
-from core.orders.errors import InvalidValue, OrderAlreadyPlaced, OrderNotFound, RefusedByStatus
-from core.read_models.faults import describe
-from core.read_models.history import NoSuchVersion, NotPlacedYet
-from webapp import rate_limits
-from webapp.auth import MissingKey, MissingScope, OnlyForThisMachine
-from webapp.headers import InvalidHeader
-from webapp.json_text import InvalidJson
-from webapp.requests import InvalidRequest, UnsupportedMediaType
-
-logger = logging.getLogger(__name__)
-
-MOST_FAULTS = 100  # that an answer lists
+from flask import Response, current_app
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +117,12 @@ DATABASE_BUSY = Problem(
     "The database is busy",
     "No connection was free in time, or a statement was given up after its time. Try again after Retry-After seconds.",
 )
+NOT_READY = Problem(
+    "not-ready",
+    503,
+    "The service is not ready",
+    "PostgreSQL is away or not migrated; `checks` says what is missing.",
+)
 READ_MODEL_BEHIND = Problem(
     "read-model-behind",
     503,
@@ -172,11 +156,10 @@ PROBLEMS = {
         INTERNAL,
         DATABASE_AWAY,
         DATABASE_BUSY,
+        NOT_READY,
         READ_MODEL_BEHIND,
     )
 }
-
-_OF_STATUS = {400: BAD_REQUEST, 404: NOT_FOUND, 405: METHOD_NOT_ALLOWED, 413: TOO_LARGE, 415: UNSUPPORTED}
 
 
 class ReadModelBehind(Exception):
@@ -198,91 +181,3 @@ def answer(problem: Problem, detail: str, *, headers: Mapping[str, str] | None =
     }
     body = current_app.json.dumps(document)
     return Response(body, problem.status, headers, content_type="application/problem+json")
-
-
-def init_app(app: Flask) -> None:
-    handlers: dict[type[Exception], Any] = {
-        HTTPException: _http,
-        RateLimitExceeded: lambda _: answer(
-            TOO_MANY_REQUESTS, TOO_MANY_REQUESTS.meaning, headers=rate_limits.headers()
-        ),
-        MissingKey: lambda error: answer(KEY_REQUIRED, str(error), headers=_challenge()),
-        KeyRefused: lambda error: answer(KEY_REQUIRED, str(error), headers=_challenge("invalid_token")),
-        MissingScope: _missing_scope,
-        OnlyForThisMachine: lambda error: answer(ONLY_FOR_THIS_MACHINE, str(error)),
-        InvalidJson: lambda error: answer(NOT_JSON, str(error)),
-        UnsupportedMediaType: lambda _: answer(UNSUPPORTED, UNSUPPORTED.meaning),
-        InvalidRequest: _invalid_request,
-        InvalidValue: lambda error: _invalid_request(InvalidRequest([(f"#/{error.field}", error.detail)])),
-        OrderNotFound: lambda error: answer(ORDER_NOT_FOUND, str(error)),
-        OrderAlreadyPlaced: lambda error: answer(ORDER_ALREADY_PLACED, str(error)),
-        RefusedByStatus: lambda error: answer(REFUSED_BY_STATUS, str(error), order_status=error.status),
-        ConcurrentChange: lambda error: answer(CONCURRENT_CHANGE, str(error)),
-        OrderHasMovedOn: lambda error: answer(ORDER_HAS_MOVED_ON, str(error), version=error.version),
-        KeyUsedForAnotherRequest: lambda _: answer(KEY_REUSED, KEY_REUSED.meaning),
-        InvalidHeader: lambda error: answer(INVALID_HEADER, str(error)),
-        NoSuchVersion: lambda error: answer(NO_SUCH_VERSION, str(error), latest_version=error.latest),
-        NotPlacedYet: lambda error: answer(NOT_PLACED_YET, str(error)),
-        ReadModelBehind: _read_model_behind,
-        OperationalError: _database_away,
-        InterfaceError: _database_away,
-        PoolTimeout: _database_busy,
-        ProgrammingError: _programming,
-        Exception: _unexpected,
-    }
-    for error, handler in handlers.items():
-        app.register_error_handler(error, handler)
-
-
-def _http(error: HTTPException) -> ResponseReturnValue:
-    status = error.code or 500
-    problem = _OF_STATUS.get(status, BAD_REQUEST if status < 500 else INTERNAL)
-    kept = {name: value for name, value in error.get_headers() if name == "Allow"}
-    return answer(problem, problem.meaning, headers=kept)
-
-
-def _read_model_behind(error: ReadModelBehind) -> Response:
-    return answer(READ_MODEL_BEHIND, str(error), headers={"Retry-After": "1"}, **error.shown)
-
-
-def _invalid_request(error: InvalidRequest) -> Response:
-    faults = [{"pointer": pointer, "detail": detail} for pointer, detail in error.errors[:MOST_FAULTS]]
-    noun = "value is" if len(error.errors) == 1 else "values are"
-    told = "see errors" if len(faults) == len(error.errors) else f"errors has the first {MOST_FAULTS}"
-    return answer(INVALID, f"{len(error.errors)} {noun} wrong; {told}.", errors=faults)
-
-
-def _challenge(error: str | None = None, scope: str | None = None) -> dict[str, str]:
-    """RFC 6750, section 3; a request without any key is told no error."""
-    given = {"realm": "orderlog", "error": error, "scope": scope}
-    return {"WWW-Authenticate": "Bearer " + ", ".join(f'{name}="{value}"' for name, value in given.items() if value)}
-
-
-def _missing_scope(error: MissingScope) -> Response:
-    headers = _challenge("insufficient_scope", error.needed)
-    return answer(SCOPE_REQUIRED, str(error), headers=headers, needed_scope=error.needed)
-
-
-def _database_busy(error: Exception) -> Response:
-    logger.error("The database is busy: %s", describe(error))
-    return answer(DATABASE_BUSY, "The database is too busy; try again.", headers={"Retry-After": "2"})
-
-
-def _database_away(error: Exception) -> Response:
-    """A statement that was given up after `statement_timeout` comes as such an error too."""
-    if isinstance(error, OperationalError) and getattr(error.orig, "sqlstate", None) == "57014":
-        return _database_busy(error)
-    logger.error("The database is away: %s", describe(error))
-    return answer(DATABASE_AWAY, "The database does not answer; try again.", headers={"Retry-After": "2"})
-
-
-def _programming(error: ProgrammingError) -> Response:
-    """A missing table is a database that is not migrated yet; anything else is a fault of ours."""
-    if getattr(error.orig, "sqlstate", None) == "42P01":
-        return _database_away(error)
-    return _unexpected(error)
-
-
-def _unexpected(error: Exception) -> Response:
-    logger.error("Unexpected error", exc_info=error)
-    return answer(INTERNAL, "The service failed on this request; nothing more can be said here.")

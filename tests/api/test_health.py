@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from flask_migrate import upgrade
 
 from local.servers import PostgresServer, ValkeyServer
-from tests.api.calls import place, read
+from tests.api.calls import place, problem, read
 from tests.conftest import make_app
 
 NOTHING_LISTENS = "127.0.0.1:1"
@@ -73,10 +73,9 @@ def test_it_is_not_ready_without_postgresql_until_it_is_back(tmp_path: Path, val
         answer = client.get("/readyz")
         assert answer.status_code == 503
         assert int(answer.headers["Retry-After"]) > 0
-        assert read(answer) == {
-            "status": "unready",
-            "checks": {"postgresql": "PostgreSQL does not answer", "redis": "ok"},
-        }
+        document = problem(answer, 503, "not-ready")
+        assert document["detail"] == "PostgreSQL does not answer"
+        assert document["checks"] == {"postgresql": "PostgreSQL does not answer", "redis": "ok"}
         assert client.get("/livez").status_code == 200
 
         postgres.start()
@@ -91,9 +90,8 @@ def test_it_is_not_ready_until_the_database_is_migrated(empty_database: str, val
     migrated_to = []
     for revision in ("0001", "head"):
         answer = client.get("/readyz")
-        assert answer.status_code == 503
-        document = read(answer)
-        assert (document["status"], document["checks"]["redis"]) == ("unready", "ok")
+        document = problem(answer, 503, "not-ready")
+        assert document["checks"]["redis"] == "ok"
         assert "run `flask db upgrade`" in document["checks"]["postgresql"]
         migrated_to.append(document["checks"]["postgresql"].split(",")[0])
         with app.app_context():

@@ -130,5 +130,5 @@ class Liveness(BaseModel):
 class Readiness(BaseModel):
     """`checks` says what is wrong, or "ok"; a service that is degraded works, but news may be late."""
 
-    status: Literal["ready", "degraded", "unready"]
+    status: Literal["ready", "degraded"]
     checks: dict[str, str]

@@ -61,4 +61,3 @@ AUDIT_TRAIL = {
 }
 DIFF = {"order_id": ORDER_ID, "from_version": 1, "to_version": 2, "changes": CHANGES}
 READY = {"status": "ready", "checks": {"postgresql": "ok", "redis": "ok", "catch_up": "ok"}}
-UNREADY = {"status": "unready", "checks": {"postgresql": "PostgreSQL does not answer", "redis": "ok"}}

@@ -111,6 +111,11 @@ EXPLANATIONS: Mapping[Problem, Explanation] = {
         "Send the request again after Retry-After seconds; a command with the same Idempotency-Key.",
         "The database is too busy; try again.",
     ),
+    problems.NOT_READY: Explanation(
+        "Start PostgreSQL, or run `flask db upgrade`; `checks` says which. A proxy sends requests elsewhere meanwhile.",
+        "PostgreSQL does not answer",
+        {"checks": {"postgresql": "PostgreSQL does not answer", "redis": "ok"}},
+    ),
     problems.READ_MODEL_BEHIND: Explanation(
         "Ask again after Retry-After seconds, or ask with Prefer: wait=5. The command that was stored needs no retry.",
         f"Order {ORDER_ID} is stored but shown at version 1 only.",

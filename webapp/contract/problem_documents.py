@@ -57,12 +57,19 @@ class WithWhatIsShown(ProblemDocument):
     position: Annotated[int, Field(ge=0)] = 0
 
 
+class WithChecks(ProblemDocument):
+    """`checks` says what is wrong, or "ok"."""
+
+    checks: dict[str, str]
+
+
 DOCUMENTS: Mapping[Problem, type[ProblemDocument]] = {
     problems.INVALID: WithFaults,
     problems.REFUSED_BY_STATUS: WithOrderStatus,
     problems.NO_SUCH_VERSION: WithLatestVersion,
     problems.ORDER_HAS_MOVED_ON: WithVersion,
     problems.SCOPE_REQUIRED: WithNeededScope,
+    problems.NOT_READY: WithChecks,
     problems.READ_MODEL_BEHIND: WithWhatIsShown,
 }
 

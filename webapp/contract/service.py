@@ -3,7 +3,6 @@
 from webapp import problems
 from webapp.contract import examples
 from webapp.contract.answers import Liveness, Readiness
-from webapp.contract.header_fields import RETRY_AFTER
 from webapp.contract.operation import Answer, Operation
 
 TAG = "Service"
@@ -26,17 +25,8 @@ OPERATIONS = (
         name="readyz",
         summary="Whether it can serve",
         tag=TAG,
-        answers=(
-            Answer(status=200, description="It can.", model=Readiness, example=examples.READY),
-            Answer(
-                status=503,
-                description="PostgreSQL is away or not migrated.",
-                model=Readiness,
-                headers=(RETRY_AFTER,),
-                example=examples.UNREADY,
-            ),
-        ),
-        problems=(),
+        answers=(Answer(status=200, description="It can.", model=Readiness, example=examples.READY),),
+        problems=(problems.NOT_READY,),
     ),
     Operation(
         endpoint="contract.openapi",
