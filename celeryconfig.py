@@ -43,8 +43,8 @@ worker_cancel_long_running_tasks_on_connection_loss = False
 broker_transport_options = {
     "socket_connect_timeout": 5,
     "socket_keepalive": True,
-    "socket_timeout": 5,
-    "health_check_interval": 5,
+    "socket_timeout": 3,
+    "health_check_interval": 3,
 }
 
 # A catch-up that nobody took is dropped in the end, so that few of them wait for workers that come back. Whether it is

@@ -11,16 +11,18 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 from flask_migrate import upgrade
+from limits.storage import RedisStorage
 from psycopg import sql
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.database import session_factory
 from local.servers import PostgresServer, ValkeyServer
-from webapp import create_app
+from webapp import commands, create_app
 
 TEMPLATE = "migrated"
 database_numbers = itertools.count(1)
+made: list[Flask] = []
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +48,22 @@ def make_app(database_url: str, redis_url: str, **config: Any) -> Flask:
     os.environ["DATABASE_URL"] = database_url
     os.environ["REDIS_URL"] = redis_url
     os.environ["ORDERLOG_AUTH"] = "off"
-    return create_app({"TESTING": True, "PROPAGATE_EXCEPTIONS": False, **config})
+    app = create_app({"TESTING": True, "PROPAGATE_EXCEPTIONS": False, **config})
+    made.append(app)
+    return app
+
+
+@pytest.fixture(autouse=True)
+def _close_apps() -> Iterator[None]:
+    """Their connections to the broker, which would be found open by the garbage collection of a later test."""
+    yield
+    while made:
+        app = made.pop()
+        app.extensions[commands.ENQUEUER].close()
+        for limiter in app.extensions.get("limiter", ()):
+            storage = limiter.storage
+            if isinstance(storage, RedisStorage):
+                storage.storage.close()
 
 
 @pytest.fixture(scope="session")

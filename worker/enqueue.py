@@ -65,6 +65,11 @@ class Enqueuer:
         else:
             self._overdue = False
 
+    def close(self) -> None:
+        """Send what waits, and disconnect."""
+        self._sender.submit(self._disconnect)
+        self._sender.shutdown()
+
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:

@@ -23,6 +23,7 @@ def connect() -> None:
     """Celery calls these from now on, instead of setting up logging itself."""
     signals.setup_logging.connect(configure)
     signals.celeryd_after_setup.connect(report_dangers)
+    signals.worker_ready.connect(report_ready)
     signals.task_prerun.connect(begin)
     signals.task_postrun.connect(end)
 
@@ -50,6 +51,11 @@ def report_dangers(**_: Any) -> None:
         sessions.kw["bind"].dispose()  # before the worker forks
     except DBAPIError as error:
         logger.warning("The database could not be asked whether it is durable (%s).", describe(error))
+
+
+def report_ready(sender: Any, **_: Any) -> None:
+    """Celery's own line says less than WARNING, and so is not heard."""
+    logger.info("%s is ready and takes tasks.", sender.hostname)
 
 
 def begin(task_id: str, task: Any, args: Any = (), **_: Any) -> None:

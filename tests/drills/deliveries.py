@@ -5,6 +5,7 @@ import threading
 import time
 from typing import Self
 
+from celery import Celery
 from kombu import Connection
 
 from tests.drills.journal import Acknowledgement, Journal
@@ -70,6 +71,6 @@ class Deliveries:
 
 def tasks_done(redis_url: str, workers: int) -> int:
     """How many hints so many workers have taken up, by their own count."""
-    with Connection(redis_url) as connection:
-        answers = app.control.inspect(connection=connection, timeout=5, limit=workers).stats() or {}
+    with Celery(broker=redis_url, set_as_current=False) as asking:  # the service's app may know another broker
+        answers = asking.control.inspect(timeout=5, limit=workers).stats() or {}
     return sum(stats["total"].get(project_event.name, 0) for stats in answers.values())

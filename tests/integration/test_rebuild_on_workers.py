@@ -41,7 +41,7 @@ class Worker:
     """One Celery worker with one process in its pool."""
 
     def __init__(self, name: str) -> None:
-        options = ["--concurrency", "1", "--loglevel", "INFO", "--hostname", f"{name}@test"]
+        options = ["--concurrency", "1", "--hostname", f"{name}@test"]
         self.output = ""
         self._process = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-m", "celery", "-A", "worker.app", "worker", *options],
@@ -60,7 +60,7 @@ class Worker:
                 self.output += line
 
     def wait_until_ready(self) -> None:
-        wait_until(lambda: " ready." in self.output, 60)
+        wait_until(lambda: " is ready " in self.output, 60)
 
     def kill(self) -> None:
         """With its pool, which may have died already."""
