@@ -118,9 +118,9 @@ def damage_rows(sessions: Sessions) -> set[tuple[str, str, str, str, str]]:
         run(sessions, statement.format(order_id))
     run(sessions, *STRAYS)
     return SAID_OF_STRAYS | {
-        (projector, order_id, *said)
+        (projector, order_id, field, stored, expected)
         for order_id, (_, all_said) in zip(ids, ROWS, strict=True)
-        for projector, *said in all_said
+        for projector, field, stored, expected in all_said
     }
 
 

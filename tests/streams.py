@@ -1,12 +1,14 @@
-"""Putting events straight into a database, as if commands had appended them."""
+"""Putting events into a database: straight, as if commands had appended them, or by commands at a chosen time."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy.orm import Session, sessionmaker
 
+from core.command_handler import OrderCommandHandler
 from core.event_sourcing.event_store import NewEvent
-from core.event_sourcing.postgres_store import PostgresEventStore
+from core.event_sourcing.postgres_store import PostgresEventStore, transaction
+from core.orders.commands import OrderCommand
 from core.orders.events import OrderEvent
 from tests.examples import NOON, ORDER_ID
 
@@ -23,3 +25,9 @@ def append(
     with sessions.begin() as session:
         new = [NewEvent(event=event, occurred_at=occurred_at) for event in events]
         PostgresEventStore(session).append(order_id, after, new)
+
+
+def handle(sessions: sessionmaker[Session], command: OrderCommand, *, at: datetime) -> None:
+    """By a clock that says so. Raises OrderError."""
+    with sessions() as session:
+        OrderCommandHandler(transaction(session), lambda: at).handle(command)

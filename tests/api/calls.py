@@ -2,19 +2,18 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import simplejson
-from flask.testing import FlaskClient
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
-from werkzeug.test import TestResponse
+from werkzeug.datastructures import Headers
 
 from core.read_models.projector import project
 from core.read_models.wiring import PROJECTORS
 
-LAPTOP = {"product_name": "ノートPC", "quantity": 1, "unit_price": 80000}
-MICE = {"product_name": "マウス", "quantity": 2, "unit_price": 1500}
+LAPTOP: dict[str, Any] = {"product_name": "ノートPC", "quantity": 1, "unit_price": 80000}
+MICE: dict[str, Any] = {"product_name": "マウス", "quantity": 2, "unit_price": 1500}
 
 # Every command with a body that it accepts; the path says where the id goes.
 COMMANDS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -35,7 +34,37 @@ BEFORE: dict[str, tuple[str, ...]] = {
 }
 
 
-def place(client: FlaskClient, **fields: Any) -> str:
+class Answer(Protocol):
+    """What both kinds of client answer."""
+
+    @property
+    def status_code(self) -> int: ...
+
+    @property
+    def status(self) -> str: ...
+
+    @property
+    def headers(self) -> Headers: ...
+
+    @property
+    def content_type(self) -> str | None: ...
+
+    @property
+    def data(self) -> bytes: ...
+
+    @property
+    def text(self) -> str: ...
+
+
+class Client(Protocol):
+    """Flask's test client, or the client of a running server (remote.py)."""
+
+    def get(self, path: str, /, *, headers: Mapping[str, str] | None = None) -> Answer: ...
+
+    def post(self, path: str, /, *, json: Any = None, headers: Mapping[str, str] | None = None) -> Answer: ...
+
+
+def place(client: Client, **fields: Any) -> str:
     """The new order's id."""
     path, body = COMMANDS["place"]
     answer = client.post(path, json={**body, **fields})
@@ -44,13 +73,13 @@ def place(client: FlaskClient, **fields: Any) -> str:
 
 
 def send(
-    client: FlaskClient, command: str, order_id: str, headers: Mapping[str, str] | None = None, **fields: Any
-) -> TestResponse:
+    client: Client, command: str, order_id: str, headers: Mapping[str, str] | None = None, **fields: Any
+) -> Answer:
     path, body = COMMANDS[command]
     return client.post(path.format(order_id), json={**body, **fields}, headers=headers)
 
 
-def order_after(client: FlaskClient, *commands: str) -> str:
+def order_after(client: Client, *commands: str) -> str:
     """A placed order that has taken these commands."""
     order_id = place(client)
     for command in commands:
@@ -59,7 +88,7 @@ def order_after(client: FlaskClient, *commands: str) -> str:
     return order_id
 
 
-def order_in(client: FlaskClient, status: str) -> str:
+def order_in(client: Client, status: str) -> str:
     life = {
         "pending": (),
         "confirmed": ("add_item", "confirm"),
@@ -69,13 +98,13 @@ def order_in(client: FlaskClient, status: str) -> str:
     return order_after(client, *life[status])
 
 
-def read(answer: TestResponse) -> Any:
+def read(answer: Answer) -> Any:
     """The JSON of a good answer; amounts are Decimal."""
     assert answer.content_type == "application/json", answer.content_type
     return simplejson.loads(answer.data.decode(), use_decimal=True)
 
 
-def problem(answer: TestResponse, status: int, slug: str) -> dict[str, Any]:
+def problem(answer: Answer, status: int, slug: str) -> dict[str, Any]:
     """The problem document, which is complete and of this type."""
     assert answer.status_code == status, (answer.status, answer.text)
     assert answer.content_type == "application/problem+json"
@@ -88,7 +117,7 @@ def problem(answer: TestResponse, status: int, slug: str) -> dict[str, Any]:
     return document
 
 
-def accepted(answer: TestResponse, order_id: str, version: int) -> int:
+def accepted(answer: Answer, order_id: str, version: int) -> int:
     """The position of the event that the command has stored; the answer is complete and says this version."""
     document = read(answer)
     assert answer.status_code in (200, 201)
@@ -97,7 +126,7 @@ def accepted(answer: TestResponse, order_id: str, version: int) -> int:
     return int(document["position"])
 
 
-def faults(answer: TestResponse) -> dict[str, str]:
+def faults(answer: Answer) -> dict[str, str]:
     """What a 422 says of each pointer."""
     document = problem(answer, 422, "invalid-request")
     assert document["errors"]

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 from flask import Flask
 from sqlalchemy.orm import Session
@@ -41,7 +42,7 @@ def dies_after_commit() -> Flask:
 
 def dies_before_commit() -> Flask:
     """The event and the key are written in a transaction that nobody commits."""
-    commands.transaction = dying_transaction
+    patch.object(commands, "transaction", dying_transaction).start()
     return create_app()
 
 

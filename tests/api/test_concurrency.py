@@ -14,27 +14,37 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event
 from sqlalchemy.orm import Session, sessionmaker
-from werkzeug.test import TestResponse
 
 from core.command_handler import ATTEMPTS
 from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.postgres_store import PostgresEventStore
 from core.orders.events import OrderConfirmed, OrderEvent, OrderItemAdded
-from tests.api.calls import COMMANDS, accepted, order_after, place, problem, read, send, show_everything, stored_events
+from tests.api.calls import (
+    COMMANDS,
+    Answer,
+    accepted,
+    order_after,
+    place,
+    problem,
+    read,
+    send,
+    show_everything,
+    stored_events,
+)
 from tests.examples import CANCELLED, LAPTOP_ADDED, PLACED
 from tests.streams import append
 
 WRITERS = 50
 
-Answer = TypeVar("Answer")
-Ask = Callable[[FlaskClient], Answer]
+Result = TypeVar("Result")
+Ask = Callable[[FlaskClient], Result]
 
 
-def at_once(app: Flask, asks: list[Ask[Answer]]) -> list[Answer]:
+def at_once(app: Flask, asks: list[Ask[Result]]) -> list[Result]:
     """The answers, when each is asked by a client of its own and all begin together."""
     begin = threading.Barrier(len(asks))
 
-    def run(ask: Ask[Answer]) -> Answer:
+    def run(ask: Ask[Result]) -> Result:
         client = app.test_client()
         begin.wait()
         return ask(client)
@@ -48,7 +58,7 @@ def history(sessions: sessionmaker[Session], order_id: str) -> list[RecordedEven
         return list(PostgresEventStore(session).read_stream(order_id))
 
 
-def add(order_id: str, number: int) -> Ask[TestResponse]:
+def add(order_id: str, number: int) -> Ask[Answer]:
     return partial(send, command="add_item", order_id=order_id, product_name=f"マウス {number}")
 
 
@@ -97,7 +107,7 @@ def test_of_many_cancellations_one_is_stored(app: Flask, sessions: sessionmaker[
 def test_no_item_gets_in_after_a_confirmation(app: Flask, sessions: sessionmaker[Session]) -> None:
     for _ in range(5):
         order_id = order_after(app.test_client(), "add_item")
-        confirm: Ask[TestResponse] = partial(send, command="confirm", order_id=order_id)
+        confirm: Ask[Answer] = partial(send, command="confirm", order_id=order_id)
 
         answers = at_once(app, [confirm, *(add(order_id, number) for number in range(5))])
         confirmed, added = answers[0], answers[1:]

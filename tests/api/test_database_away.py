@@ -8,16 +8,15 @@ import psycopg
 from flask import Flask
 from flask.testing import FlaskClient
 from flask_migrate import upgrade
-from werkzeug.test import TestResponse
 
 from local.servers import PostgresServer, ValkeyServer
-from tests.api.calls import COMMANDS, accepted, faults, order_after, place, problem, send
+from tests.api.calls import COMMANDS, Answer, accepted, faults, order_after, place, problem, send
 from tests.conftest import make_app
 
 QUERIES = ["/orders", "/orders/ORDER-001", "/orders/status/pending", "/orders/statistics"]
 
 
-def every_answer(client: FlaskClient, order_id: str = "ORDER-001") -> Iterator[TestResponse]:
+def every_answer(client: FlaskClient, order_id: str = "ORDER-001") -> Iterator[Answer]:
     """To each command and each query."""
     for command in COMMANDS:
         yield send(client, command, order_id)
@@ -25,7 +24,7 @@ def every_answer(client: FlaskClient, order_id: str = "ORDER-001") -> Iterator[T
         yield client.get(path)
 
 
-def assert_away(answer: TestResponse) -> None:
+def assert_away(answer: Answer) -> None:
     problem(answer, 503, "database-away")
     assert int(answer.headers["Retry-After"]) > 0
     for inside in ("Traceback", "psycopg", "sqlalchemy", "127.0.0.1", "password", "events"):

@@ -17,8 +17,8 @@ import pytest
 from core.api_keys import Scope
 from local.servers import ValkeyServer
 from tests.api.keys import Keys
-from tests.api.projecting_worker import Worker
 from tests.api.web_server import WebServer
+from tests.api.worker import Worker
 
 PACKAGE = "generated_order_client"
 

@@ -11,10 +11,20 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session, sessionmaker
-from werkzeug.test import TestResponse
 
 from local.servers import ValkeyServer
-from tests.api.calls import BEFORE, COMMANDS, nothing_stored, order_after, place, problem, read, send, stored_events
+from tests.api.calls import (
+    BEFORE,
+    COMMANDS,
+    Answer,
+    nothing_stored,
+    order_after,
+    place,
+    problem,
+    read,
+    send,
+    stored_events,
+)
 from tests.api.test_concurrency import at_once
 from tests.api.web_server import WebServer
 from tests.read_side import run, value
@@ -23,7 +33,7 @@ AT_ONCE = 50
 KEY = {"Idempotency-Key": "8e03978e-40d5-43dd-bc93-6894a57f9324"}
 
 
-def told(answer: TestResponse) -> tuple[Any, ...]:
+def told(answer: Answer) -> tuple[Any, ...]:
     """All that a client learns, apart from whether it is a replay."""
     return answer.status_code, answer.data, answer.headers.get("Location"), answer.headers["ETag"]
 
@@ -175,7 +185,7 @@ def flag(tmp_path: Path) -> Path:
     return tmp_path / "die"
 
 
-def place_on_a_dying_server(database_url: str, redis_url: str, flag: Path, app: str) -> TestResponse:
+def place_on_a_dying_server(database_url: str, redis_url: str, flag: Path, app: str) -> Answer:
     """The answer to the retry; the first had none."""
     factory = f"tests.api.factories:{app}"
     with WebServer(database_url, redis_url, flag.parent / "web.log", app=factory, DIE=str(flag)) as web:

@@ -11,9 +11,8 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session, sessionmaker
 
-from core.command_handler import OrderCommandHandler
 from core.event_sourcing.event_store import RecordedEvent
-from core.event_sourcing.postgres_store import PostgresEventStore, transaction
+from core.event_sourcing.postgres_store import PostgresEventStore
 from core.orders.commands import AddOrderItem, CancelOrder, ConfirmOrder, OrderCommand, PlaceOrder, ShipOrder
 from core.orders.errors import OrderError
 from core.read_models.header import OrderHeader
@@ -21,6 +20,7 @@ from core.read_models.projector import fold
 from core.read_models.summary import SummaryProjector
 from tests.api.calls import read, show_everything
 from tests.examples import NOON
+from tests.streams import handle
 
 SEED = 20260101
 ORDERS = 30
@@ -31,7 +31,7 @@ CUSTOMERS = ["山田太郎", "佐藤花子"]
 
 def random_command(chance: random.Random) -> OrderCommand:
     order_id = f"ORDER-{chance.randrange(ORDERS):03}"
-    commands = [
+    commands: list[OrderCommand] = [
         PlaceOrder(order_id=order_id, customer_name=chance.choice(CUSTOMERS), total_amount=chance.randint(1, 1000)),
         AddOrderItem(order_id=order_id, product_name="マウス", quantity=1, unit_price=1),
         ConfirmOrder(order_id=order_id),
@@ -45,11 +45,10 @@ def random_command(chance: random.Random) -> OrderCommand:
 def log(sessions: sessionmaker[Session]) -> list[RecordedEvent]:
     """Random orders by random commands, whose clocks differ by up to twenty minutes; all projected."""
     chance = random.Random(SEED)
-    with sessions() as session:
-        for number in range(COMMANDS):
-            at = NOON + timedelta(minutes=number * MINUTES // COMMANDS + chance.randint(-10, 10))
-            with suppress(OrderError):
-                OrderCommandHandler(transaction(session), lambda at=at: at).handle(random_command(chance))
+    for number in range(COMMANDS):
+        at = NOON + timedelta(minutes=number * MINUTES // COMMANDS + chance.randint(-10, 10))
+        with suppress(OrderError):
+            handle(sessions, random_command(chance), at=at)
     show_everything(sessions)
     with sessions.begin() as session:
         return list(PostgresEventStore(session).read_all())

@@ -9,11 +9,11 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session, sessionmaker
 
-from core.command_handler import OrderCommandHandler
-from core.event_sourcing.postgres_store import PostgresEventStore, transaction
+from core.event_sourcing.postgres_store import PostgresEventStore
+from core.orders.commands import OrderCommand
 from tests.api.calls import LAPTOP, MICE, faults, place, problem, read, send, show_everything
 from tests.examples import ADD_LAPTOP, CANCEL, CONFIRM, LAPTOP_ADDED, MICE_ADDED, NOON, ORDER_ID, PLACE, PLACED
-from tests.streams import append
+from tests.streams import append, handle
 
 LIVES = {
     "shipped": [("add_item", LAPTOP), ("add_item", MICE), ("confirm", {}), ("ship", {})],
@@ -80,10 +80,9 @@ def test_the_past_needs_no_read_model(client: FlaskClient) -> None:
 def test_times_of_an_order_never_run_backwards_though_clocks_differ(
     client: FlaskClient, sessions: sessionmaker[Session]
 ) -> None:
-    clocks = {PLACE: 10, ADD_LAPTOP: 0, CONFIRM: 20, CANCEL: 15}
+    clocks: dict[OrderCommand, int] = {PLACE: 10, ADD_LAPTOP: 0, CONFIRM: 20, CANCEL: 15}
     for command, minutes in clocks.items():
-        with sessions() as session:
-            OrderCommandHandler(transaction(session), lambda at=minutes: NOON + timedelta(minutes=at)).handle(command)
+        handle(sessions, command, at=NOON + timedelta(minutes=minutes))
 
     with sessions.begin() as session:
         stream = list(PostgresEventStore(session).read_stream(ORDER_ID))

@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from core.api_keys import Scope
 from local.servers import ValkeyServer
 from tests.api.keys import Keys
-from tests.api.projecting_worker import Worker
 from tests.api.web_server import PROJECT, WebServer
+from tests.api.worker import Worker
 
 
 @pytest.mark.timeout(300)

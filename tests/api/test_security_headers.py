@@ -6,8 +6,8 @@ from flask.testing import FlaskClient
 
 from local.servers import ValkeyServer
 from tests.api.calls import COMMANDS
-from tests.api.keys import Keys, bearing
-from tests.api.test_api_keys import EVERY_SCOPE, call, operations
+from tests.api.keys import EVERY_SCOPE, Keys, bearing
+from tests.api.test_api_keys import call, operations
 from tests.conftest import make_app
 from webapp.security_headers import HEADERS, HTTPS_ONLY
 

@@ -1,6 +1,7 @@
 """Waiting for what no worker shows: it ends in time, and holds nothing that others need."""
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -115,7 +116,7 @@ def test_an_order_may_be_read_before_the_list_shows_it(client: FlaskClient, sess
 
 
 @pytest.fixture
-def web(database_url: str, valkey: ValkeyServer, tmp_path: Path):
+def web(database_url: str, valkey: ValkeyServer, tmp_path: Path) -> Iterator[Remote]:
     with WebServer(database_url, valkey.url, tmp_path / "web.log") as server:
         yield server.client
 

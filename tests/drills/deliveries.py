@@ -7,6 +7,7 @@ from typing import Self
 
 from celery import Celery
 from kombu import Connection
+from redis import Redis
 
 from tests.drills.journal import Acknowledgement, Journal
 from worker.app import app
@@ -23,6 +24,7 @@ class Deliveries:
     def __init__(self, redis_url: str, journal: Journal, seed: int) -> None:
         self.sent = 0
         self._connection = Connection(redis_url)
+        self._redis = Redis.from_url(redis_url)
         self._journal = journal
         self._random = random.Random(f"{seed} deliveries")
         self._pool: list[Acknowledgement] = []
@@ -38,6 +40,7 @@ class Deliveries:
         self._ending.set()
         self._thread.join()
         self._connection.release()
+        self._redis.close()
 
     def _run(self) -> None:
         producer = app.amqp.Producer(self._connection, auto_declare=False)
@@ -65,7 +68,7 @@ class Deliveries:
 
     def _wait_for_room(self) -> None:
         if self.sent % 50 == 0:
-            while self._connection.default_channel.client.llen("orderlog") > MOST_WAITING:
+            while int(self._redis.llen("orderlog")) > MOST_WAITING:
                 time.sleep(0.02)
 
 

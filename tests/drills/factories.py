@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 from flask import Flask
 from sqlalchemy.orm import Session
@@ -58,7 +59,7 @@ def sends_no_hints() -> Flask:
 
 def commits_late() -> Flask:
     """Sends no hints, and holds many of the transactions that end an order open between their insert and commit."""
-    commands.transaction = late_transaction
+    patch.object(commands, "transaction", late_transaction).start()
     return sends_no_hints()
 
 

@@ -12,10 +12,9 @@ from core.read_models.wiring import PROJECTORS
 from tests.drills.compare import Findings, compare, orders_behind
 from tests.drills.journal import Journal
 from tests.drills.servers import Servers
-from tests.examples import CONFIRMED, LAPTOP_ADDED, MICE_ADDED, ORDER_ID, PLACED, SHIPPED
+from tests.examples import LIFE, ORDER_ID
 from tests.streams import append
 
-LIFE = [PLACED, LAPTOP_ADDED, MICE_ADDED, CONFIRMED, SHIPPED]
 TAGS = ["山田太郎", "ノートPC", "マウス", f"{ORDER_ID} confirmed", "TRACK-12345678"]
 KINDS = ("lost", "unasked", "gaps", "duplicated", "differences")
 

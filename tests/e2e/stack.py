@@ -24,7 +24,7 @@ READY = "Ctrl-C stops everything"
 class Stack:
     """Runs the release whose folder is `root`. `output` is everything that it has printed so far."""
 
-    def __init__(self, data_dir: Path, *, root: Path = ROOT, **environment: str) -> None:
+    def __init__(self, data_dir: Path, root: Path = ROOT, /, **environment: str) -> None:
         self.data_dir = data_dir
         self.root = root
         self.port, self.flower_port = two_free_ports()

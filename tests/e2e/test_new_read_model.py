@@ -59,7 +59,7 @@ def test_the_how_to_adds_a_read_model_to_a_stack_in_use(tmp_path: Path) -> None:
     sold: list[Mapping[str, Any]] = []
     copy_tracked_files(tmp_path / "release")
 
-    with Stack(tmp_path / "data", root=tmp_path / "release") as stack:
+    with Stack(tmp_path / "data", tmp_path / "release") as stack:
         place_old_orders(stack)
         with trading(stack, sold):
             add_what_the_page_says(stack.root)
@@ -136,7 +136,7 @@ def trading(stack: Stack, sold: list[Mapping[str, Any]]) -> Iterator[None]:
 
 
 def sell(stack: Stack, stop: threading.Event, dice: random.Random) -> list[Mapping[str, Any]]:
-    sold = []
+    sold: list[Mapping[str, Any]] = []
     while not stop.is_set():
         order = f"/orders/{stack.place()}"
         names = dice.choices(list(PRICES), k=dice.randint(1, 3))

@@ -17,7 +17,7 @@ from core.read_models.wiring import PROJECTORS
 
 
 def test_one_group_is_measured_and_written_down(project_root: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "benchmarks", "--only", "command", "--size", "quick", "--into", tmp_path]
+    command = [sys.executable, "-m", "benchmarks", "--only", "command", "--size", "quick", "--into", str(tmp_path)]
 
     ran = subprocess.run(command, cwd=project_root, env=dict(os.environ), capture_output=True, text=True, check=False)
 

@@ -32,7 +32,7 @@ def insert_unseen(session: Session, order_id: str) -> None:
 
 def kill_backend(session: Session) -> None:
     pid = session.execute(text("SELECT pg_backend_pid()")).scalar_one()
-    url = session.get_bind().url.set(drivername="postgresql").render_as_string(hide_password=False)
+    url = session.get_bind().engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(url, autocommit=True) as other:
         assert other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid]).fetchone() == (True,)
 

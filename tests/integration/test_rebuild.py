@@ -1,7 +1,7 @@
 """`flask rebuild` makes the read models equal to the events, while readers and writers go on."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 from flask.testing import FlaskCliRunner
@@ -26,7 +26,7 @@ STRAY_SUMMARY = """
 
 
 @pytest.fixture
-def projected(sessions: sessionmaker[Session]) -> dict[str, Rows]:
+def projected(sessions: sessionmaker[Session]) -> Mapping[str, Rows]:
     """One order with two items, as it should be shown."""
     append(sessions, [PLACED, LAPTOP_ADDED, MICE_ADDED, CONFIRMED])
     for projector in PROJECTORS.values():
@@ -51,7 +51,7 @@ def projected(sessions: sessionmaker[Session]) -> dict[str, Rows]:
     ],
 )
 def test_any_damage_is_repaired(
-    sessions: sessionmaker[Session], runner: FlaskCliRunner, projected: dict[str, Rows], damage: str
+    sessions: sessionmaker[Session], runner: FlaskCliRunner, projected: Mapping[str, Rows], damage: str
 ) -> None:
     run(sessions, damage)
     assert rows(sessions) != projected
@@ -63,7 +63,7 @@ def test_any_damage_is_repaired(
 
 
 def test_a_named_read_model_is_rebuilt_alone(
-    sessions: sessionmaker[Session], runner: FlaskCliRunner, projected: dict[str, Rows]
+    sessions: sessionmaker[Session], runner: FlaskCliRunner, projected: Mapping[str, Rows]
 ) -> None:
     run(sessions, "DELETE FROM order_summary_read_models", "DELETE FROM order_details_read_models")
 
@@ -83,7 +83,7 @@ def test_an_unknown_name_is_refused(runner: FlaskCliRunner) -> None:
 
 
 def test_a_broken_stream_fails_the_rebuild_and_says_so(
-    sessions: sessionmaker[Session], runner: FlaskCliRunner, projected: dict[str, Rows]
+    sessions: sessionmaker[Session], runner: FlaskCliRunner, projected: Mapping[str, Rows]
 ) -> None:
     append(sessions, [MICE_ADDED], order_id="ORDER-002")
 

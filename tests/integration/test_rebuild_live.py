@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ ORDERS = 60
 REBUILDS = 6
 
 Sessions = sessionmaker[Session]
-Seen = Mapping[object, int]  # what a reader sees: a version, or how much there is, by order
+Seen = Mapping[Any, int]  # what a reader sees: a version, or how much there is, by order or item
 
 
 @pytest.fixture
@@ -117,7 +118,7 @@ def test_readers_see_only_progress_while_rebuilds_run_under_load(
 ) -> None:
     monkeypatch.setattr(rebuild_plan, "EVENTS_PER_RANGE", 20)
     stop = threading.Event()
-    watches = [Watch(lambda read=read: read(sessions), stop) for read in (shown, details, items)]
+    watches = [Watch(partial(read, sessions), stop) for read in (shown, details, items)]
 
     def add_items() -> None:
         for version in itertools.count(2):

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -132,7 +133,11 @@ def careless(database_url: str) -> Iterator[Callable[[str], None]]:
     with psycopg.connect(database_url, autocommit=True) as owner:
         name = owner.execute("SELECT quote_ident(current_database())").fetchone()
         assert name is not None
-        yield lambda setting: owner.execute(f"ALTER DATABASE {name[0]} SET {setting} = off".encode()) and None
+
+        def switch_off(setting: str) -> None:
+            owner.execute(f"ALTER DATABASE {name[0]} SET {setting} = off".encode())
+
+        yield switch_off
 
 
 def test_a_database_that_may_lose_commands_is_reported(
@@ -149,6 +154,10 @@ def test_a_database_that_may_lose_commands_is_reported(
     assert "synchronous_commit off" in answer["checks"]["durability"]
 
 
+def complains(log: Path) -> bool:
+    return "PostgreSQL runs with synchronous_commit off" in log.read_text()
+
+
 def test_web_and_worker_say_so_when_they_start(
     careless: Callable[[str], None], database_url: str, valkey: ValkeyServer, tmp_path: Path
 ) -> None:
@@ -156,7 +165,7 @@ def test_web_and_worker_say_so_when_they_start(
     with Stack(tmp_path, database_url=database_url, redis_url=valkey.url, workers=1, beats=0):
         for process in ("web-0", "worker-0"):
             log = tmp_path / f"{process}.log"
-            wait_until(lambda log=log: "PostgreSQL runs with synchronous_commit off" in log.read_text(), 30)
+            wait_until(partial(complains, log), 30)
             assert log.read_text().count('"level": "ERROR"') == 1
 
 

@@ -50,7 +50,7 @@ def assert_will_pass(sessions: sessionmaker[Session], projector: SummaryProjecto
 def end_own_backend(session: Session) -> None:
     """As when PostgreSQL goes away: the connection is found dead by the next statement."""
     pid = session.execute(text("SELECT pg_backend_pid()")).scalar_one()
-    with session.get_bind().connect() as other:
+    with session.get_bind().engine.connect() as other:
         assert other.execute(text(f"SELECT pg_terminate_backend({pid}, 5000)")).scalar_one()
 
 

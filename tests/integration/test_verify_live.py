@@ -8,6 +8,7 @@ from itertools import count
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.event_sourcing.ids import IdRange
+from core.orders.events import OrderEvent
 from core.read_models.catch_up import catch_up
 from core.read_models.header import OrderHeader
 from core.read_models.summary import SummaryProjector
@@ -18,7 +19,7 @@ from tests.failing import THRICE
 from tests.read_side import project_all, value
 from tests.streams import append
 
-LIFE = [PLACED, LAPTOP_ADDED, MICE_ADDED, CONFIRMED]
+LIFE: list[OrderEvent] = [PLACED, LAPTOP_ADDED, MICE_ADDED, CONFIRMED]
 
 
 def write(sessions: sessionmaker[Session], writer: str, done: threading.Event) -> None:

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from core.orders.errors import InvalidValue, OnlyPendingOrdersTakeItems
+from core.orders.events import OrderEvent, OrderItemAdded
 from core.orders.order import Order, Status
 from tests.examples import CANCELLED, CONFIRMED, LAPTOP_ADDED, MICE_ADDED, PLACED, SHIPPED
 from tests.given import given
 
 
 def add_laptop(**changes: Any) -> Callable[[Order], None]:
-    arguments = {
+    arguments: dict[str, Any] = {
         "product_name": "ノートPC",
         "quantity": 1,
         "unit_price": 80000,
@@ -57,12 +58,13 @@ def test_a_whole_number_of_json_is_a_whole_quantity() -> None:
     order = given(PLACED).when(add_laptop(quantity=Decimal("1.0"))).then(LAPTOP_ADDED)
 
     [added] = order.uncommitted_events
+    assert isinstance(added, OrderItemAdded)
     assert type(added.quantity) is int
 
 
 @pytest.mark.parametrize("status", ["confirmed", "shipped", "cancelled"])
 def test_an_order_that_is_no_longer_pending_takes_no_items(status: str) -> None:
-    history = {
+    history: dict[str, list[OrderEvent]] = {
         "confirmed": [LAPTOP_ADDED, CONFIRMED],
         "shipped": [LAPTOP_ADDED, CONFIRMED, SHIPPED],
         "cancelled": [CANCELLED],

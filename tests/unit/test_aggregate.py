@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given as given_any
@@ -101,8 +102,10 @@ def test_orders_share_nothing() -> None:
 
 
 def test_an_event_outside_the_union_is_an_error() -> None:
+    stray: Any = "OrderLost"
+
     with pytest.raises(AssertionError, match="OrderLost"):
-        replayed(PLACED, "OrderLost")
+        replayed(PLACED, stray)
 
 
 def test_an_order_is_placed_in_a_plain_python_without_any_package(project_root: Path) -> None:

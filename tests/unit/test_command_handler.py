@@ -1,5 +1,6 @@
 """Running commands: stored whole or not at all, and decided afresh after a lost race."""
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,7 +22,7 @@ from core.orders.errors import (
     OrderNotFound,
     ShippedOrCancelledOrdersCannotBeCancelled,
 )
-from core.orders.events import OrderEvent
+from core.orders.events import OrderEvent, OrderPlaced
 from tests.examples import (
     ADD_LAPTOP,
     ADD_MICE,
@@ -84,7 +85,8 @@ def test_no_command_is_forgotten_here() -> None:
 
 def test_commands_follow_one_another_through_a_whole_life() -> None:
     store = given_stored()
-    for command in [PLACE, ADD_LAPTOP, ADD_MICE, CONFIRM, SHIP]:
+    commands: list[OrderCommand] = [PLACE, ADD_LAPTOP, ADD_MICE, CONFIRM, SHIP]
+    for command in commands:
         handler_of(store).handle(command)
 
     assert [recorded.version for recorded in store.read_stream(ORDER_ID)] == [1, 2, 3, 4, 5]
@@ -109,6 +111,7 @@ def test_without_a_clock_an_event_carries_the_time_it_is() -> None:
     [recorded] = OrderCommandHandler(InMemoryEventStore().transaction).handle(PLACE)
 
     assert before <= recorded.occurred_at <= datetime.now(UTC)
+    assert isinstance(recorded.event, OrderPlaced)
     assert recorded.event.placed_at == recorded.occurred_at
 
 
@@ -191,7 +194,7 @@ class ContestedStore:
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses between attempts, which take no time here."""
     taken: list[float] = []
-    monkeypatch.setattr(command_handler.time, "sleep", taken.append)
+    monkeypatch.setattr(time, "sleep", taken.append)
     return taken
 
 
@@ -247,5 +250,6 @@ def test_losing_the_race_to_place_an_order_is_not_retried(pauses: list[float]) -
         OrderCommandHandler(contested.transaction).handle(PLACE)
 
     [placed] = stored_in(store)
+    assert isinstance(placed, OrderPlaced)
     assert placed.customer_name == "佐藤花子"
     assert pauses == []

@@ -3,6 +3,7 @@
 import pytest
 
 from core.orders.errors import EmptyOrderCannotBeConfirmed, OnlyPendingOrdersCanBeConfirmed
+from core.orders.events import OrderEvent
 from core.orders.order import Order, Status
 from tests.examples import CANCELLED, CONFIRMED, LAPTOP_ADDED, MICE_ADDED, PLACED, SHIPPED
 from tests.given import given
@@ -33,7 +34,11 @@ def test_an_empty_order_cannot_be_confirmed() -> None:
 
 @pytest.mark.parametrize("status", ["confirmed", "shipped", "cancelled"])
 def test_an_order_that_is_no_longer_pending_cannot_be_confirmed(status: str) -> None:
-    history = {"confirmed": [CONFIRMED], "shipped": [CONFIRMED, SHIPPED], "cancelled": [CANCELLED]}
+    history: dict[str, list[OrderEvent]] = {
+        "confirmed": [CONFIRMED],
+        "shipped": [CONFIRMED, SHIPPED],
+        "cancelled": [CANCELLED],
+    }
     refusal = given(PLACED, LAPTOP_ADDED, *history[status]).when(confirm).refused(OnlyPendingOrdersCanBeConfirmed)
 
     assert refusal.status == status

@@ -33,8 +33,7 @@ BREACHES = [
 
 
 def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
-    linter = Path(sys.executable).with_name("lint-imports")
-    command = [linter, "--no-cache", "--no-logo"]
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache", "--no-logo"]
     plain = {**os.environ, "COLUMNS": "200", "TERM": "dumb"}
     plain.pop("FORCE_COLOR", None)
     return subprocess.run(command, cwd=folder, env=plain, capture_output=True, encoding="utf-8", check=False)

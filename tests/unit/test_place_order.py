@@ -8,13 +8,19 @@ from typing import Any
 import pytest
 
 from core.orders.errors import InvalidValue
+from core.orders.events import OrderPlaced
 from core.orders.order import Order, Status
 from tests.examples import NOON, ORDER_ID, PLACED
 from tests.given import given
 
 
 def place(**changes: Any) -> Callable[[Order], Order]:
-    arguments = {"order_id": ORDER_ID, "customer_name": "山田太郎", "total_amount": 10000, "now": NOON} | changes
+    arguments: dict[str, Any] = {
+        "order_id": ORDER_ID,
+        "customer_name": "山田太郎",
+        "total_amount": 10000,
+        "now": NOON,
+    } | changes
     return lambda _: Order.place(**arguments)
 
 
@@ -64,5 +70,6 @@ def test_the_time_may_be_left_out_in_a_plain_shell() -> None:
     after = datetime.now(UTC)
 
     [placed] = order.uncommitted_events
+    assert isinstance(placed, OrderPlaced)
     assert before <= placed.placed_at <= after
     assert placed.placed_at.tzinfo is UTC

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from unittest.mock import patch
 
 from flask import Flask
 from sqlalchemy.orm import Session
@@ -20,7 +21,7 @@ committing = ThreadPoolExecutor(8)
 
 
 def create_app() -> Flask:
-    commands.transaction = answered_before_commit
+    patch.object(commands, "transaction", answered_before_commit).start()
     return create_real_app()
 
 

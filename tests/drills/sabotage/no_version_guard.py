@@ -1,6 +1,7 @@
 """The worker without its version guard: each hint's event is applied, whatever the row shows already."""
 
 from typing import Any
+from unittest.mock import patch
 
 from sqlalchemy import update
 from sqlalchemy.orm import Session
@@ -31,4 +32,4 @@ def _apply(session: Session, projector: Projector[Any], order_id: str, version: 
     projector.save(session, [projector.evolve(view if version > 1 else None, told)])
 
 
-worker.tasks.project_event.run = project_as_told
+patch.object(worker.tasks.project_event, "run", project_as_told).start()
