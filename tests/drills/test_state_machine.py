@@ -1,0 +1,161 @@
+"""Whatever happens in whatever order, the read models equal the events in the end; and the machine can fail."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+from sqlalchemy import Table, select, text
+from sqlalchemy.orm import Session, sessionmaker
+
+from core.read_models import catch_up, details, rebuild_plan, rows, summary
+from core.read_models.parking import project_patiently
+from core.read_models.projector import Projected
+from tests.drills.drill import FULL
+from tests.drills.order_machine import END, NAMES, OrderMachine, Until
+from tests.drills.servers import Servers
+from tests.drills.stoppable import BEFORE_COMMIT, BEFORE_WRITE, processes
+
+# The same examples in each run; what fails is printed as a test that can be run.
+SETTINGS = settings(
+    max_examples=300 if FULL else 30,
+    stateful_step_count=50 if FULL else 30,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    print_blob=True,
+    suppress_health_check=list(HealthCheck),
+)
+HORIZON = "AND transaction_id < pg_snapshot_xmin(pg_current_snapshot())"
+
+Make = Callable[[], OrderMachine]
+Steps = Callable[[OrderMachine], None]
+
+
+@pytest.fixture
+def make(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+    """Ranges of a few events, and COPY from two rows on: small examples take the ways of large ones."""
+    monkeypatch.setattr(rebuild_plan, "EVENTS_PER_RANGE", 3)
+    monkeypatch.setattr(rows, "FEW", 2)
+    monkeypatch.setattr(catch_up, "BATCH", 3)
+    url = servers.fresh_database()
+    not_durable = "-c TimeZone=UTC -c synchronous_commit=off"
+    with psycopg.connect(url, autocommit=True, options=not_durable) as server, processes(url, 4) as four:
+        yield partial(OrderMachine, server, four)
+
+
+@pytest.mark.timeout(900 if FULL else 120)
+def test_read_models_equal_the_events_in_the_end(make: Make) -> None:
+    run_state_machine_as_test(make, settings=SETTINGS)  # type: ignore[arg-type]  # whatever makes one will do
+
+
+def play(make: Make, steps: Steps) -> None:
+    """One example, chosen by hand."""
+    machine = make()
+    steps(machine)
+    machine.teardown()
+
+
+def play_sabotaged(make: Make, steps: Steps) -> None:
+    """The same example, and the machine must find what is wrong in the end."""
+    machine = make()
+    machine.longest_wait = 0.5  # no sabotaged read model comes right by waiting
+    steps(machine)
+    with pytest.raises(AssertionError, match="Findings"):
+        machine.teardown()
+
+
+def a_command_commits_late(machine: OrderMachine) -> None:
+    machine.a_command("A", "place", Until(BEFORE_COMMIT))
+    machine.a_command("B", "place", END)
+    catch_up_of_both(machine)
+    machine.go_on(0)
+
+
+def a_hint_writes_late(machine: OrderMachine) -> None:
+    """It has seen the first event alone, and no row that it could have locked."""
+    machine.a_command("A", "place", END)
+    machine.a_hint("A", NAMES[:1], Until(BEFORE_WRITE), 1)
+    machine.a_command("A", "add", END)
+    catch_up_of_both(machine)
+    machine.go_on(0)
+
+
+def a_later_hint_writes_late(machine: OrderMachine) -> None:
+    """The same, with a row; catch-up cannot pass while that is locked."""
+    machine.a_command("A", "place", END)
+    catch_up_of_both(machine)
+    machine.a_command("A", "add", END)
+    machine.a_hint("A", NAMES[1:], Until(BEFORE_WRITE), 1)
+    machine.a_command("A", "add", END)
+    catch_up_of_both(machine)
+    machine.go_on(0)
+
+
+def catch_ups_die_everywhere(machine: OrderMachine) -> None:
+    for place in range(1, 30):
+        machine.a_command(f"A{place}", "place", END)
+        for name in NAMES:
+            machine.a_catch_up(name, Until(place, dies=True))
+
+
+def catch_up_of_both(machine: OrderMachine) -> None:
+    for name in NAMES:
+        machine.a_catch_up(name, END)
+
+
+@pytest.mark.parametrize(
+    "steps", [a_command_commits_late, a_hint_writes_late, a_later_hint_writes_late, catch_ups_die_everywhere]
+)
+def test_unlucky_examples(make: Make, steps: Steps) -> None:
+    play(make, steps)
+
+
+def test_without_version_guard(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    guarded = rows._upsert
+    monkeypatch.setattr(rows, "_upsert", lambda session, table, values, _: guarded(session, table, values, None))
+
+    play_sabotaged(make, a_hint_writes_late)
+
+
+def test_without_row_locks(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor the guard that would catch what these let through."""
+
+    def read(session: Session, table: Table, order_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        query = select(table).where(table.c.order_id.in_(order_ids))
+        return {row["order_id"]: dict(row) for row in session.execute(query).mappings()}
+
+    guarded = rows._upsert
+    monkeypatch.setattr(rows, "_upsert", lambda session, table, values, _: guarded(session, table, values, None))
+    monkeypatch.setattr(summary, "lock_rows", read)
+    monkeypatch.setattr(details, "lock_rows", read)
+
+    play_sabotaged(make, a_later_hint_writes_late)
+
+
+def test_without_checkpoint_horizon(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    query = str(catch_up.READ_SETTLED)
+    assert HORIZON in query
+    monkeypatch.setattr(catch_up, "READ_SETTLED", text(query.replace(HORIZON, "")))
+
+    play_sabotaged(make, a_command_commits_late)
+
+
+def test_with_a_checkpoint_that_moves_before_projecting(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    to_the_end = text("""
+        UPDATE projector_checkpoints SET (transaction_id, position) = (
+            SELECT transaction_id, position FROM events ORDER BY transaction_id DESC, position DESC LIMIT 1
+        ) WHERE projector = :name
+    """)
+
+    def move_first(sessions: sessionmaker[Session], name: str, *rest: Any) -> Projected:
+        with sessions.begin() as session:
+            session.execute(to_the_end, {"name": name})
+        return project_patiently(sessions, name, *rest)
+
+    monkeypatch.setattr(catch_up, "project_patiently", move_first)
+
+    play_sabotaged(make, catch_ups_die_everywhere)
