@@ -6,30 +6,29 @@ import time
 from typing import Self
 
 from celery import Celery
-from kombu import Connection
 from redis import Redis
 
 from tests.drills.journal import Acknowledgement, Journal
-from worker.app import app
-from worker.tasks import project_event
 
+TASK = "worker.tasks.project_event"
+QUEUE = "orderlog"
 TIMES = 3
 MIXED = 300  # deliveries out of which the next is picked
 MOST_WAITING = 100  # hints in the broker, so that the last delivery is not long in coming
 
 
 class Deliveries:
-    """Sends while its block runs, and the rest at its end; needs REDIS_URL set to the same broker."""
+    """Sends while its block runs, and the rest at its end."""
 
     def __init__(self, redis_url: str, journal: Journal, seed: int) -> None:
         self.sent = 0
-        self._connection = Connection(redis_url)
         self._redis = Redis.from_url(redis_url)
         self._journal = journal
         self._random = random.Random(f"{seed} deliveries")
         self._pool: list[Acknowledgement] = []
         self._taken = 0
         self._ending = threading.Event()
+        self._redis_url = redis_url
         self._thread = threading.Thread(target=self._run, name="deliveries", daemon=True)
 
     def __enter__(self) -> Self:
@@ -39,23 +38,23 @@ class Deliveries:
     def __exit__(self, *_: object) -> None:
         self._ending.set()
         self._thread.join()
-        self._connection.release()
         self._redis.close()
 
     def _run(self) -> None:
-        producer = app.amqp.Producer(self._connection, auto_declare=False)
-        while True:
-            ending = self._ending.is_set()
-            self._take()
-            while self._pool and (ending or len(self._pool) > MIXED):
-                self._wait_for_room()
-                self._swap_random_to_end()
-                chosen = self._pool.pop()
-                project_event.apply_async((chosen.order_id, chosen.version), producer=producer)
-                self.sent += 1
-            if ending:
-                return
-            time.sleep(0.01)
+        with celery(self._redis_url) as app, app.connection_for_write() as connection:
+            producer = app.amqp.Producer(connection)
+            while True:
+                ending = self._ending.is_set()
+                self._take()
+                while self._pool and (ending or len(self._pool) > MIXED):
+                    self._wait_for_room()
+                    self._swap_random_to_end()
+                    chosen = self._pool.pop()
+                    app.send_task(TASK, (chosen.order_id, chosen.version), producer=producer)
+                    self.sent += 1
+                if ending:
+                    return
+                time.sleep(0.01)
 
     def _take(self) -> None:
         acknowledged = self._journal.last_acknowledged()
@@ -68,12 +67,19 @@ class Deliveries:
 
     def _wait_for_room(self) -> None:
         if self.sent % 50 == 0:
-            while int(self._redis.llen("orderlog")) > MOST_WAITING:
+            while int(self._redis.llen(QUEUE)) > MOST_WAITING:
                 time.sleep(0.02)
+
+
+def celery(redis_url: str) -> Celery:
+    """The service's own application knows one broker for as long as its process lives; the drills have another."""
+    app = Celery(broker=redis_url, set_as_current=False)
+    app.conf.update(task_default_queue=QUEUE, task_ignore_result=True)
+    return app
 
 
 def tasks_done(redis_url: str, workers: int) -> int:
     """How many hints so many workers have taken up, by their own count."""
-    with Celery(broker=redis_url, set_as_current=False) as asking:  # the service's app may know another broker
-        answers = asking.control.inspect(timeout=5, limit=workers).stats() or {}
-    return sum(stats["total"].get(project_event.name, 0) for stats in answers.values())
+    with celery(redis_url) as app:
+        answers = app.control.inspect(timeout=5, limit=workers).stats() or {}
+    return sum(stats["total"].get(TASK, 0) for stats in answers.values())

@@ -32,7 +32,7 @@ def test_two_beats(servers: Servers, logs: Path) -> None:
     assert report.passed, report
 
 
-@pytest.mark.parametrize("seconds", [60, -60])
+@pytest.mark.parametrize("seconds", [60, pytest.param(-60, marks=pytest.mark.full)])
 def test_clocks_differ(servers: Servers, logs: Path, seconds: int) -> None:
     skewed = {"PYTHONPATH": str(ROOT / "tests/drills/skewed"), "CLOCK_SKEW": str(seconds)}
     with Stack(

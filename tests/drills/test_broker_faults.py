@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from sqlalchemy.engine import make_url
 
 from tests.drills.drill import SEED, Size, run
@@ -40,6 +41,7 @@ def test_broker_faults(servers: Servers, logs: Path) -> None:
     assert report.passed, report
 
 
+@pytest.mark.full  # test_broker_faults has the black hole, which is the same for a shorter time
 def test_connections_silent_for_good(servers: Servers, logs: Path) -> None:
     with stack_behind_proxy(servers, logs) as (stack, faults):
         plan = [faults.flush_waiting_hints, faults.strand_connections]

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
 from tests.drills.deliveries import TIMES, Deliveries, tasks_done
 from tests.drills.drill import PATIENCE, SEED, Size, run
 from tests.drills.journal import Journal
@@ -44,10 +42,7 @@ def deliver_three_times(
     return report
 
 
-def test_every_hint_three_times(servers: Servers, logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REDIS_URL", servers.valkey.url)  # Celery's settings want both, here only to send
-    monkeypatch.setenv("DATABASE_URL", servers.postgres.url)
-
+def test_every_hint_three_times(servers: Servers, logs: Path) -> None:
     report = deliver_three_times(servers, logs, int(DELIVERIES))
 
     assert report.passed, report

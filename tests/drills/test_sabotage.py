@@ -16,10 +16,8 @@ EVENTS = 300  # whatever the size of the drills: one finding is enough
 DELIVERIES = 1_500
 
 
-def test_without_version_guard(servers: Servers, logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REDIS_URL", servers.valkey.url)
-    monkeypatch.setenv("DATABASE_URL", servers.postgres.url)
-
+@pytest.mark.full  # the short form is in test_state_machine.py
+def test_without_version_guard(servers: Servers, logs: Path) -> None:
     report = deliver_three_times(servers, logs, DELIVERIES, "tests.drills.sabotage.no_version_guard", PATIENCE)
 
     assert report.findings.duplicated
@@ -28,6 +26,7 @@ def test_without_version_guard(servers: Servers, logs: Path, monkeypatch: pytest
     assert not report.passed
 
 
+@pytest.mark.full  # the same
 def test_without_checkpoint_horizon(servers: Servers, logs: Path) -> None:
     report = hold_transactions_open(servers, logs, EVENTS, "tests.drills.sabotage.position_checkpoint", PATIENCE)
 

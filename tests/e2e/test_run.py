@@ -10,7 +10,7 @@ from urllib.error import HTTPError
 import psutil
 import pytest
 
-from tests.e2e.stack import Stack, outliving, request, shown, wait_until
+from tests.e2e.stack import Stack, outliving, shown, wait_until
 
 MOST_STOP_SECONDS = 15
 
@@ -91,16 +91,17 @@ def ready(stack: Stack) -> bool:
 
 
 def test_the_data_survives_and_nothing_else_does(tmp_path: Path) -> None:
-    with Stack(tmp_path / "data") as first:
+    data = tmp_path / ("long" * 30)  # a socket in it would have a path too long for the system
+    with Stack(data) as first:
         order_id = first.place()
         wait_until(lambda: shown(first, order_id), 5)
         left = first.processes
         assert first.stop(signal.SIGINT) < MOST_STOP_SECONDS
         assert first.process.returncode == 0
         assert not outliving(left, 1)
-    assert not (tmp_path / "data" / "local.json").exists()
+    assert not (data / "local.json").exists()
 
-    with Stack(tmp_path / "data") as second:
+    with Stack(data) as second:
         assert shown(second, order_id)
         left = second.processes
         assert second.stop(signal.SIGTERM) < MOST_STOP_SECONDS
@@ -185,8 +186,3 @@ def test_a_named_postgresql_that_is_away_is_said_clearly(tmp_path: Path) -> None
     assert "The PostgreSQL that DATABASE_URL names does not answer" in said
     assert "Traceback" not in said
     assert "secret" not in said
-
-
-def test_a_socket_path_too_long_for_the_system_is_no_problem(tmp_path: Path) -> None:
-    with Stack(tmp_path / ("long" * 30)) as stack:
-        assert request(f"http://127.0.0.1:{stack.port}/livez") == {"status": "alive"}
