@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from core.api_keys import KeyRefused
 from core.command_handler import ConcurrentChange, OrderHasMovedOn
+from core.event_sourcing.codec import UnknownEventType
 from core.idempotency import KeyUsedForAnotherRequest
 from core.orders.errors import InvalidValue, OrderAlreadyPlaced, OrderNotFound, RefusedByStatus
 from core.read_models.faults import describe
@@ -59,6 +60,7 @@ def init_app(app: Flask) -> None:
         InvalidHeader: lambda error: answer(problems.INVALID_HEADER, str(error)),
         NoSuchVersion: lambda error: answer(problems.NO_SUCH_VERSION, str(error), latest_version=error.latest),
         NotPlacedYet: lambda error: answer(problems.NOT_PLACED_YET, str(error)),
+        UnknownEventType: lambda error: answer(problems.EVENT_UNKNOWN, str(error), headers={"Retry-After": "5"}),
         ReadModelBehind: _read_model_behind,
         OperationalError: _database_away,
         InterfaceError: _database_away,

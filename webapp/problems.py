@@ -117,6 +117,12 @@ DATABASE_BUSY = Problem(
     "The database is busy",
     "No connection was free in time, or a statement was given up after its time. Try again after Retry-After seconds.",
 )
+EVENT_UNKNOWN = Problem(
+    "event-unknown",
+    503,
+    "The order has an event that is unknown here",
+    "A later release of the service has stored an event that this one cannot read. Nothing was stored for the request.",
+)
 NOT_READY = Problem(
     "not-ready",
     503,
@@ -156,6 +162,7 @@ PROBLEMS = {
         INTERNAL,
         DATABASE_AWAY,
         DATABASE_BUSY,
+        EVENT_UNKNOWN,
         NOT_READY,
         READ_MODEL_BEHIND,
     )

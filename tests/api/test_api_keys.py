@@ -1,4 +1,4 @@
-"""Every route asks for a good key with the scope that it needs, and an event tells whose key it was."""
+"""Every operation asks for a good key with the scope that it needs, and an event tells whose key it was."""
 
 import time
 from collections.abc import Iterator
@@ -14,22 +14,23 @@ from werkzeug.test import TestResponse
 from core.api_keys import Scope
 from tests.api.calls import COMMANDS, nothing_stored, problem, read
 from tests.api.keys import EVERY_SCOPE, NOW, Keys, bearing, without
-from webapp.auth import CACHE, CACHE_SECONDS, NEEDED_SCOPES, OPEN
+from webapp.auth import CACHE, CACHE_SECONDS, NEEDED_SCOPES
 
 NO_SUCH_KEY = f"ol_{'0' * 16}_{'0' * 64}"
 BODY = COMMANDS["place"][1]
 
 
-def operations(app: Flask, *, needing_a_key: bool) -> Iterator[tuple[str, str, Scope | None]]:
-    """The method, a path and the scope of every operation there is; the routes say which those are."""
+def operations(client: FlaskClient, *, needing_a_key: bool) -> Iterator[tuple[str, str, Scope | None]]:
+    """The method, a path and the scope of every operation of the contract, and HEAD where there is GET."""
     examples = {"order_id": "ORDER-001", "status": "pending", "slug": "not-found"}
-    for rule in app.url_map.iter_rules():
-        needed = NEEDED_SCOPES[rule.endpoint]
-        if (needed is not OPEN) is needing_a_key:
-            values = {name: examples.get(name, "1") for name in rule.arguments}
-            _, path = rule.build(values) or ("", "")
-            for method in sorted((rule.methods or set()) - {"OPTIONS"}):
-                yield method, path, needed
+    contract = read(client.get("/openapi.json"))
+    for template, methods in contract["paths"].items():
+        path = template.format_map(examples)
+        for method in [name for name in methods if name in ("get", "post")]:
+            security = methods[method]["security"]
+            if bool(security) is needing_a_key:
+                needed = Scope(security[0]["apiKey"][0]) if security else None
+                yield from ((each, path, needed) for each in (["GET", "HEAD"] if method == "get" else ["POST"]))
 
 
 def call(client: FlaskClient, method: str, path: str, headers: dict[str, str]) -> TestResponse:
@@ -48,9 +49,7 @@ def test_every_route_says_what_it_needs(guarded_app: Flask) -> None:
     assert {rule.endpoint for rule in guarded_app.url_map.iter_rules()} == set(NEEDED_SCOPES)
 
 
-def test_no_route_opens_without_a_good_key(
-    guarded_app: Flask, guarded: FlaskClient, keys: Keys, sessions: sessionmaker[Session]
-) -> None:
+def test_no_route_opens_without_a_good_key(guarded: FlaskClient, keys: Keys, sessions: sessionmaker[Session]) -> None:
     good = keys.create(*EVERY_SCOPE).text
     wrong_secret = f"{good[:-1]}{'0' if good[-1] != '0' else '1'}"
     bad = {
@@ -63,7 +62,7 @@ def test_no_route_opens_without_a_good_key(
     }
     seen = 0
     with nothing_stored(sessions):
-        for method, path, _ in operations(guarded_app, needing_a_key=True):
+        for method, path, _ in operations(guarded, needing_a_key=True):
             seen += 1
             assert_refused(call(guarded, method, path, {}), error=None)
             for headers in bad.values():
@@ -72,12 +71,10 @@ def test_no_route_opens_without_a_good_key(
     assert_refused(guarded.options("/orders"), error=None)  # two routes share this one
 
 
-def test_no_route_opens_without_its_scope(
-    guarded_app: Flask, guarded: FlaskClient, keys: Keys, sessions: sessionmaker[Session]
-) -> None:
+def test_no_route_opens_without_its_scope(guarded: FlaskClient, keys: Keys, sessions: sessionmaker[Session]) -> None:
     too_weak = {scope: bearing(keys.create(*without(EVERY_SCOPE, scope)).text) for scope in Scope}
     with nothing_stored(sessions):
-        for method, path, needed in operations(guarded_app, needing_a_key=True):
+        for method, path, needed in operations(guarded, needing_a_key=True):
             assert needed is not None
             answer = call(guarded, method, path, too_weak[needed])
 
@@ -88,15 +85,15 @@ def test_no_route_opens_without_its_scope(
                 assert problem(answer, 403, "scope-required")["needed_scope"] == needed
 
 
-def test_every_route_opens_for_its_scope_alone(guarded_app: Flask, guarded: FlaskClient, keys: Keys) -> None:
+def test_every_route_opens_for_its_scope_alone(guarded: FlaskClient, keys: Keys) -> None:
     enough = {scope: bearing(keys.create(scope).text) for scope in Scope}
-    for method, path, needed in operations(guarded_app, needing_a_key=True):
+    for method, path, needed in operations(guarded, needing_a_key=True):
         assert needed is not None
         assert call(guarded, method, path, enough[needed]).status_code not in (401, 403)
 
 
-def test_the_open_routes_ask_for_nothing(guarded_app: Flask, guarded: FlaskClient) -> None:
-    for method, path, _ in operations(guarded_app, needing_a_key=False):
+def test_the_open_routes_ask_for_nothing(guarded: FlaskClient) -> None:
+    for method, path, _ in operations(guarded, needing_a_key=False):
         assert call(guarded, method, path, {}).status_code == 200
     problem(guarded.get("/nowhere"), 404, "not-found")
     problem(guarded.delete("/orders"), 405, "method-not-allowed")

@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session, sessionmaker
 from core.event_sourcing.event_store import NewEvent
 from core.event_sourcing.postgres_store import PostgresEventStore
 from core.orders.events import OrderEvent
-from tests.api.calls import order_after, problem, read, send, show_everything
+from tests.api.calls import nothing_stored, order_after, problem, read, send, show_everything
 from tests.examples import CANCELLED, CONFIRMED, LAPTOP_ADDED, MICE_ADDED, ORDER_ID, PLACED, SHIPPED
-from tests.read_side import run
+from tests.read_side import run, store
 from tests.streams import append
 
 
@@ -171,3 +171,16 @@ def test_the_trail_takes_no_parameters(client: FlaskClient, sessions: sessionmak
     append(sessions, [PLACED])
 
     problem(client.get(f"/orders/{ORDER_ID}/events?version=1"), 422, "invalid-request")
+
+
+def test_an_event_of_a_later_release_is_said_clearly(client: FlaskClient, sessions: sessionmaker[Session]) -> None:
+    append(sessions, [PLACED, LAPTOP_ADDED])
+    store(sessions, ORDER_ID, 3, "OrderRefunded")
+
+    for path in ("events", "diff?from=1&to=2"):
+        answer = client.get(f"/orders/{ORDER_ID}/{path}")
+        assert "'OrderRefunded', schema version 1" in problem(answer, 503, "event-unknown")["detail"]
+        assert int(answer.headers["Retry-After"]) > 0
+    problem(client.get(f"/orders/{ORDER_ID}?version=2"), 503, "event-unknown")
+    with nothing_stored(sessions):
+        problem(send(client, "confirm", ORDER_ID), 503, "event-unknown")

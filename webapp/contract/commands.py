@@ -35,6 +35,7 @@ _CHANGE_PROBLEMS = (
     problems.ORDER_NOT_FOUND,
     problems.REFUSED_BY_STATUS,
     problems.ORDER_HAS_MOVED_ON,
+    problems.EVENT_UNKNOWN,
 )
 
 

@@ -111,6 +111,11 @@ EXPLANATIONS: Mapping[Problem, Explanation] = {
         "Send the request again after Retry-After seconds; a command with the same Idempotency-Key.",
         "The database is too busy; try again.",
     ),
+    problems.EVENT_UNKNOWN: Explanation(
+        "While a new release is being rolled out, ask again after Retry-After seconds; otherwise the people who run the"
+        " service have to bring it up to date.",
+        "This release cannot read events of type 'OrderRefunded', schema version 1.",
+    ),
     problems.NOT_READY: Explanation(
         "Start PostgreSQL, or run `flask db upgrade`; `checks` says which. A proxy sends requests elsewhere meanwhile.",
         "PostgreSQL does not answer",

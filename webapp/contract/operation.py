@@ -84,6 +84,7 @@ PROBLEM_HEADERS: Mapping[Problem, Headers] = {
     problems.TOO_MANY_REQUESTS: (header_fields.RETRY_AFTER,),
     problems.DATABASE_AWAY: (header_fields.RETRY_AFTER,),
     problems.DATABASE_BUSY: (header_fields.RETRY_AFTER,),
+    problems.EVENT_UNKNOWN: (header_fields.RETRY_AFTER,),
     problems.NOT_READY: (header_fields.RETRY_AFTER,),
     problems.READ_MODEL_BEHIND: (header_fields.RETRY_AFTER,),
 }

@@ -11,7 +11,7 @@ TAG = "Queries"
 
 _LIST_HEADERS = (PREFER["name"], REQUEST_ID)
 _LIST_PROBLEMS = (problems.INVALID, problems.READ_MODEL_BEHIND)
-_ORDER_PROBLEMS = (problems.INVALID, problems.NOT_FOUND, problems.ORDER_NOT_FOUND)
+_ORDER_PROBLEMS = (problems.INVALID, problems.NOT_FOUND, problems.ORDER_NOT_FOUND, problems.EVENT_UNKNOWN)
 _PAGE = Answer(status=200, description="A page of the list.", model=OrderPage, example=examples.PAGE)
 
 OPERATIONS = (
