@@ -12,9 +12,9 @@ from tests.conftest import make_app
 from webapp.security_headers import HEADERS, HTTPS_ONLY
 
 
-def test_every_answer_has_them(guarded_app: Flask, guarded: FlaskClient, keys: Keys) -> None:
+def test_every_answer_has_them(guarded: FlaskClient, keys: Keys) -> None:
     key = bearing(keys.create(*EVERY_SCOPE).text)
-    every = [*operations(guarded_app, needing_a_key=True), *operations(guarded_app, needing_a_key=False)]
+    every = [*operations(guarded, needing_a_key=True), *operations(guarded, needing_a_key=False)]
     assert len(every) > len(COMMANDS)
     for method, path, _ in [*every, ("GET", "/nowhere", None), ("DELETE", "/orders", None)]:
         for headers in (key, {}):
