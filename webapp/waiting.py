@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
+from core.database import NOTICE_SILENCE
 from core.read_models.announcements import CHANNEL, EVERY_ORDER
 from core.read_models.faults import describe
 from core.read_models.projector import Projector
@@ -34,7 +35,12 @@ RECHECK_SECONDS = 1.0  # a notification can be lost with the listener's connecti
 RECONNECT_SECONDS = 1.0
 IDLE_SECONDS = 30.0  # after which a listener ends that nobody needs
 
-LISTENER: dict[str, Any] = {"autocommit": True, "connect_timeout": 3, "application_name": "orderlog listener"}
+LISTENER: dict[str, Any] = {
+    "autocommit": True,
+    "connect_timeout": 3,
+    "application_name": "orderlog listener",
+    **NOTICE_SILENCE,
+}
 
 
 class Waits:

@@ -36,14 +36,13 @@ projector_checkpoints = Table(
     Column("events_per_second", Float, nullable=False, server_default="0"),
 )
 
-# Makes the checkpoint at the beginning, or says that catch-up has come by; once a minute it works out the rate.
+# Makes the checkpoint at the beginning; once a minute it works out the rate.
 OPEN_CHECKPOINT = text(
     """
     INSERT INTO projector_checkpoints AS stored (projector, transaction_id, position)
     VALUES (:projector, '0', 0)
     ON CONFLICT (projector) DO UPDATE
-    SET checked_at = now(),
-        sampled_at = CASE WHEN {minute_over} THEN now() ELSE stored.sampled_at END,
+    SET sampled_at = CASE WHEN {minute_over} THEN now() ELSE stored.sampled_at END,
         events_sampled = CASE WHEN {minute_over} THEN stored.events_passed ELSE stored.events_sampled END,
         events_per_second = CASE
             WHEN {minute_over}
@@ -70,6 +69,9 @@ MOVE_CHECKPOINT = text("""
         events_passed = events_passed + :events
     WHERE projector = :projector AND (transaction_id, position) < (CAST(:transaction_id AS xid8), :position)
 """)
+
+# A run that breaks off does not say so: readiness tells when none has come to its end for long.
+HAVE_COME_BY = text("UPDATE projector_checkpoints SET checked_at = now() WHERE projector = :projector")
 
 TRY_TO_BE_ALONE = text("SELECT pg_try_advisory_xact_lock(hashtext('orderlog.catch_up'), hashtext(:projector))")
 
@@ -115,6 +117,8 @@ def catch_up(
             session.execute(MOVE_CHECKPOINT, {"projector": name, "events": len(batch), **asdict(reached)})
         if len(batch) < BATCH:  # what has come meanwhile is left to the next run, or this one might never end
             break
+    with sessions.begin() as session:
+        session.execute(HAVE_COME_BY, {"projector": name})
     return result
 
 

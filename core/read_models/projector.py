@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any, Protocol, TypeVar
 
 import psycopg
-from psycopg.errors import CannotCoerce, DatatypeMismatch
+from psycopg.errors import CannotCoerce, DatatypeMismatch, ProgramLimitExceeded, RaiseException, UndefinedFunction
 from sqlalchemy import Row, Table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -17,7 +17,15 @@ from core.event_sourcing.postgres_store import PostgresEventStore, recorded
 from core.read_models.announcements import announce
 
 MANY = 1000  # events
-REFUSALS = (psycopg.DataError, psycopg.IntegrityError, DatatypeMismatch, CannotCoerce)
+REFUSALS = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    DatatypeMismatch,
+    CannotCoerce,
+    UndefinedFunction,
+    ProgramLimitExceeded,
+    RaiseException,
+)
 
 
 class View(Protocol):

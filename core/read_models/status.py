@@ -39,6 +39,7 @@ FAILING = text("""
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectorStatus:
     """`checkpoint` is a position; `seconds_behind` the age of the oldest event that is not projected, 0 if none.
+    Orders that failed do not count there: they are the parked and the retrying ones.
 
     `events_per_second` passed the checkpoint in the last whole minute; `seconds_since_catch_up` is None before the
     first one."""

@@ -46,13 +46,17 @@ LATE = text("""
 """)
 
 
-def verify(sessions: sessionmaker[Session], projectors: Mapping[str, Projector[Any]], ids: Ids) -> Verified:
-    """Compare these orders' rows as one snapshot of the database shows them, so that nothing needs to stand still."""
+def verify(
+    sessions: sessionmaker[Session], projectors: Mapping[str, Projector[Any]], ids: Ids, *, to_the_end: bool = False
+) -> Verified:
+    """Compare these orders' rows as one snapshot of the database shows them, so that nothing needs to stand still.
+
+    Each with the events up to the version it shows, or `to_the_end` with all there are, as a rebuild would make it."""
     result = Verified()
     with _snapshot(sessions) as session:
         streams, result.broken = _whole_streams(session, ids)
         for name, projector in projectors.items():
-            _compare(session, name, projector, ids, streams, result)
+            _compare(session, name, projector, ids, streams, result, to_the_end)
     return result
 
 
@@ -111,6 +115,7 @@ def _compare(
     ids: Ids,
     streams: Mapping[str, Sequence[RecordedEvent]],
     result: Verified,
+    to_the_end: bool,
 ) -> None:
     stray = set[str]().union(*(_ids_in(session, table, ids) for table in projector.tables)) - streams.keys()
     result.differences += [Difference(name, order_id, "row", "there is one", "none") for order_id in sorted(stray)]
@@ -120,8 +125,8 @@ def _compare(
     for order_id, stream in streams.items():
         view = stored.get(order_id)
         shown = view.version if view is not None else 0
-        expected, applied = _fold_up_to(projector, stream, shown)
-        if view is not None and view != expected:
+        expected, applied = _fold_up_to(projector, stream, len(stream) if to_the_end else shown)
+        if view != expected and (view is not None or to_the_end):
             result.differences += fields_that_differ(name, view, expected)
         elif applied < len(stream):
             next_versions[order_id] = applied + 1

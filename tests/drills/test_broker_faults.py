@@ -20,7 +20,7 @@ FLUSHES = Size(short=1, full=5)
 NETWORK = Size(short=1, full=3)  # of each kind
 
 
-NOTICED = 20.0  # seconds; a connection that is merely silent has to be waited for before it can be given up
+NOTICED = 12.0  # seconds; a connection that is merely silent has to be waited for before it can be given up
 
 
 @contextmanager

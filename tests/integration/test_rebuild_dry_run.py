@@ -5,7 +5,7 @@ from flask.testing import FlaskCliRunner
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
-from tests.examples import CONFIRMED, LAPTOP_ADDED, MICE_ADDED, PLACED
+from tests.examples import CONFIRMED, LAPTOP_ADDED, MICE_ADDED, PLACED, SHIPPED
 from tests.read_side import run
 from tests.streams import append
 
@@ -40,6 +40,17 @@ def dry_run(sessions: Sessions, runner: FlaskCliRunner, *names: str) -> str:
 
 def test_nothing_would_change(projected: Sessions, runner: FlaskCliRunner) -> None:
     assert "6 rows checked, 0 differ in 0 places" in dry_run(projected, runner)
+
+
+def test_rows_that_would_be_made_or_brought_further_are_named(projected: Sessions, runner: FlaskCliRunner) -> None:
+    append(projected, [PLACED], order_id="NEW")
+    append(projected, [SHIPPED], order_id="A", after=4)
+
+    said = dry_run(projected, runner)
+
+    assert "summary: NEW row: stored none, events say there is one" in said
+    assert "details: A header.status: stored confirmed, events say shipped" in said
+    assert "4 differ in" in said
 
 
 def test_what_would_change_is_named_field_by_field(projected: Sessions, runner: FlaskCliRunner) -> None:

@@ -98,6 +98,9 @@ SQLSTATES = {
     "23514": False,  # check_violation
     "42804": False,  # datatype_mismatch
     "42846": False,  # cannot_coerce
+    "42883": False,  # undefined_function
+    "54000": False,  # program_limit_exceeded, as of an index whose row is too large
+    "P0001": False,  # raise_exception, as by a trigger
 }
 
 

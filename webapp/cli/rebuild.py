@@ -46,7 +46,7 @@ def rebuild_command(names: tuple[str, ...], jobs: int, on_workers: bool, dry_run
     projectors = chosen(names)
     with database_faults():
         if dry_run:
-            compare(projectors, steps(sessions())).echo()
+            compare(projectors, steps(sessions()), to_the_end=True).echo()
             return
         try:
             _rebuild(projectors, jobs, on_workers)

@@ -44,11 +44,7 @@ class Totals:
         self.first_broken += verified.broken[: MOST_SHOWN - len(self.first_broken)]
 
     def echo(self) -> None:
-        for difference in self.first:
-            where = f"{difference.projector}: {difference.order_id} {difference.field}"
-            click.echo(f"{where}: stored {difference.stored}, events say {difference.expected}")
-        if self.differences > len(self.first):
-            click.echo(f"… and {self.differences - len(self.first)} more differences")
+        self.echo_differences()
         for failure in self.first_broken:
             click.echo(f"log: {failure.order_id} version {failure.version}: {describe(failure.error)}")
         if self.broken > len(self.first_broken):
@@ -59,11 +55,18 @@ class Totals:
             f" {self.behind} not brought up to date yet, {rate:,.0f} rows/s"
         )
 
+    def echo_differences(self) -> None:
+        for difference in self.first:
+            where = f"{difference.projector}: {difference.order_id} {difference.field}"
+            click.echo(f"{where}: stored {difference.stored}, events say {difference.expected}")
+        if self.differences > len(self.first):
+            click.echo(f"… and {self.differences - len(self.first)} more differences")
 
-def compare(projectors: Mapping[str, Projector[Any]], parts: Iterable[Ids]) -> Totals:
+
+def compare(projectors: Mapping[str, Projector[Any]], parts: Iterable[Ids], *, to_the_end: bool = False) -> Totals:
     totals = Totals()
     for ids in parts:
-        totals.add(verify(sessions(), projectors, ids))
+        totals.add(verify(sessions(), projectors, ids, to_the_end=to_the_end))
     return totals
 
 
@@ -86,15 +89,18 @@ def verify_command(names: tuple[str, ...], number: int | None, repair: bool) -> 
 
 
 def _repair(projectors: Mapping[str, Projector[Any]], parts: Iterable[Ids]) -> Totals:
-    """What still differs after making the rows of exactly those orders again that differ."""
-    totals, repaired = Totals(), 0
+    """What still differs after making the rows of exactly those orders again that differ; says what differed."""
+    totals, before, repaired = Totals(), Totals(), 0
     for ids in parts:
         found = verify(sessions(), projectors, ids)
+        before.add(found)
         drifted = {name: IdList(sorted(orders)) for name, orders in found.drifted.items()}
         for name, orders in drifted.items():
             with sessions().begin() as session:
                 rebuild_orders(session, orders, {name: projectors[name]}, patience())
-            repaired += len(orders.ids)
-        totals.add(verify(sessions(), projectors, ids) if drifted else found)
+        after = verify(sessions(), projectors, ids) if drifted else found
+        repaired += sum(len(orders - after.drifted.get(name, set())) for name, orders in found.drifted.items())
+        totals.add(after)
+    before.echo_differences()
     click.echo(f"{repaired} rows repaired")
     return totals
