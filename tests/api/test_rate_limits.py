@@ -70,6 +70,8 @@ def test_addresses_are_counted_apart_and_ipv6_by_network(limited: MakeApp, keys:
         return statuses(client, LIMIT + 1, environ_overrides={"REMOTE_ADDR": address})
 
     assert from_address("192.0.2.1") == from_address("192.0.2.2") == [401, 401, 401, 429]
+    assert from_address("::ffff:192.0.2.1") == [429] * 4
+    assert from_address("::ffff:192.0.2.3") == from_address("::ffff:192.0.2.4") == [401, 401, 401, 429]
     assert from_address("2001:db8::1") == [401, 401, 401, 429]
     assert from_address("2001:db8::2") == [429] * 4
     assert from_address("2001:db8:0:1::1") == [401, 401, 401, 429]
