@@ -10,9 +10,10 @@ WELL_KNOWN = {
     "12345678", "123456789", "1234567890", "changeit", "changeme", "change-me", "orderlog", "passw0rd", "password",
     "password1", "postgres", "postgresql", "qwertyui", "rabbitmq", "secret123", "supersecret", "testtest",
 }  # fmt: skip
-# What else than a password may prove to PostgreSQL or Redis who is calling.
-OTHER_PROOFS_IN_URL = {"sslcert", "ssl_certfile", "passfile", "service"}
-OTHER_PROOFS_IN_ENVIRONMENT = ("PGPASSWORD", "PGPASSFILE", "PGSERVICE", "PGSSLCERT")
+# What else than a password may prove to Redis, or to PostgreSQL, who is calling.
+REDIS_PROOFS = {"ssl_certfile"}
+LIBPQ_PROOFS = {"sslcert", "passfile", "service"}
+LIBPQ_PROOFS_IN_ENVIRONMENT = ("PGPASSFILE", "PGSERVICE", "PGSSLCERT")
 
 
 class WeakSecret(Exception):
@@ -37,9 +38,10 @@ def refuse_weak_url(name: str, url: str, environment: Mapping[str, str]) -> None
     host = _host(parts)
     if not host or host.startswith("/") or is_loopback(host):
         return
-    if parts.password is None and _proven_otherwise(parts, environment):
+    password = _password(parts, environment)
+    if password is None and _proven_otherwise(parts, environment):
         return
-    if is_weak(str(parts.password or ""), parts.username):
+    if is_weak(password or "", parts.username):
         raise WeakSecret(
             f"{name} has no password, or one that is easily guessed, for {host}: give that server a random one of"
             f" {SHORTEST} characters or more."
@@ -62,6 +64,19 @@ def _host(parts: URL) -> str:
     return host if isinstance(host, str) else host[0]
 
 
+def _is_for_libpq(parts: URL) -> bool:
+    """Only libpq reads the PG… variables."""
+    return parts.drivername.startswith("postgres")
+
+
+def _password(parts: URL, environment: Mapping[str, str]) -> str | None:
+    if parts.password is None and _is_for_libpq(parts):
+        return environment.get("PGPASSWORD") or None
+    return parts.password
+
+
 def _proven_otherwise(parts: URL, environment: Mapping[str, str]) -> bool:
-    in_environment = any(environment.get(name) for name in OTHER_PROOFS_IN_ENVIRONMENT)
-    return in_environment or not OTHER_PROOFS_IN_URL.isdisjoint(parts.query)
+    if not _is_for_libpq(parts):
+        return not REDIS_PROOFS.isdisjoint(parts.query)
+    in_environment = any(environment.get(name) for name in LIBPQ_PROOFS_IN_ENVIRONMENT)
+    return in_environment or not LIBPQ_PROOFS.isdisjoint(parts.query)

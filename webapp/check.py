@@ -3,11 +3,11 @@
 import logging
 import sys
 
+from flask.cli import NoAppException
 from sqlalchemy.exc import DBAPIError
 
 from core.durability import dangers
 from core.read_models.faults import describe
-from core.settings import MissingSetting, WrongSetting
 from webapp import create_app
 from webapp.database import sessions
 
@@ -18,7 +18,7 @@ def main() -> None:
     """Exits with one sentence for a setting that cannot be used; a database that is away is not waited for."""
     try:
         app = create_app()
-    except (MissingSetting, WrongSetting) as error:
+    except NoAppException as error:
         sys.exit(f"orderlog: {error}")
     try:
         with app.app_context(), sessions().begin() as session:

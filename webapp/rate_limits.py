@@ -71,11 +71,13 @@ def _key_id() -> str:
 
 
 def _address() -> str:
-    """An IPv6 address counts as its /64: a subscriber has all of them."""
+    """An IPv6 address counts as its /64, all of which a subscriber has; one that stands for an IPv4 address as that."""
     try:
         address = ip_address(request.remote_addr or "")
     except ValueError:
         return "unknown"
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        return str(address.ipv4_mapped)
     if isinstance(address, IPv6Address):
         return str(ip_network((address, 64), strict=False))
     return str(address)

@@ -1,7 +1,7 @@
 """The list and the statistics as they were at any time.
 
 An order's summary holds the time of each change of its status, and none of them ever changes, so a past status follows
-from the present row; only the version is looked up among the events.
+from the present row; only the version is looked up among the events that this row shows.
 """
 
 from dataclasses import replace
@@ -41,7 +41,7 @@ def _summaries_as_of(moment: datetime, of_status: Status | None) -> Subquery:
     )
     version = (
         select(events.c.version)
-        .where(events.c.aggregate_id == now.order_id, events.c.occurred_at <= then)
+        .where(events.c.aggregate_id == now.order_id, events.c.version <= now.version, events.c.occurred_at <= then)
         .order_by(events.c.version.desc())
         .limit(1)
         .scalar_subquery()

@@ -64,6 +64,17 @@ def test_it_names_the_scope_of_each_operation() -> None:
         assert described == ([{"apiKey": [needed]}] if needed else [])
 
 
+def test_what_some_problems_of_a_status_have_is_not_required_of_all() -> None:
+    responses = document()["paths"]["/orders"]["get"]["responses"]
+
+    def required(status: str, name: str) -> bool:
+        return bool(resolve(document(), responses[status]["headers"][name])["required"])
+
+    assert required("401", "WWW-Authenticate")
+    assert not required("403", "WWW-Authenticate")  # without keys, others are told nothing of them
+    assert required("429", "RateLimit-Limit")
+
+
 def test_each_problem_is_explained_and_answers_some_request() -> None:
     answered = {problem for operation in OPERATIONS for problem in operation.every_problem} | {*NO_OPERATION}
 

@@ -19,8 +19,8 @@ from core.read_models.header import OrderHeader
 from core.read_models.projector import fold
 from core.read_models.summary import SummaryProjector
 from tests.api.calls import read, show_everything
-from tests.examples import NOON
-from tests.streams import handle
+from tests.examples import CONFIRMED, LAPTOP_ADDED, NOON, PLACED
+from tests.streams import append, handle
 
 SEED = 20260101
 ORDERS = 30
@@ -97,6 +97,18 @@ def test_the_list_of_any_time_is_a_replay_up_to_then(client: FlaskClient, log: l
 
     assert list(pages(client, "/orders")) == expected
     assert read(client.get("/orders?as_of=2020-01-01T00:00:00Z"))["orders"] == []
+
+
+def test_a_row_that_lags_has_the_version_of_what_it_shows(client: FlaskClient, sessions: sessionmaker[Session]) -> None:
+    append(sessions, [PLACED, LAPTOP_ADDED])
+    show_everything(sessions)
+    append(sessions, [CONFIRMED], after=2)
+    path = f"/orders?as_of={(NOON + timedelta(days=1)).isoformat().replace('+', '%2B')}"
+
+    for status, version in [("pending", 2), ("confirmed", 3)]:
+        [row] = read(client.get(path))["orders"]
+        assert (row["status"], row["version"]) == (status, version)
+        show_everything(sessions)
 
 
 def test_filters_are_about_the_orders_as_they_were(client: FlaskClient, log: list[RecordedEvent]) -> None:

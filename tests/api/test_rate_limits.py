@@ -16,6 +16,7 @@ from werkzeug.test import TestResponse
 from core.api_keys import Scope
 from local.servers import ValkeyServer
 from tests.api.calls import problem
+from tests.api.contract import ContractClient
 from tests.api.keys import Keys, bearing
 from tests.conftest import make_app
 
@@ -26,11 +27,12 @@ MakeApp = Callable[..., Flask]
 
 @pytest.fixture
 def limited(database_url: str, valkey: ValkeyServer) -> Iterator[MakeApp]:
-    """Makes applications with that limit; the counts begin anew."""
+    """Makes applications with that limit, whose clients check every answer; the counts begin anew."""
     made = []
 
     def make(redis_url: str = valkey.url, **config: object) -> Flask:
         app = make_app(database_url, valkey.url, REDIS_URL=redis_url, RATE_LIMIT=PER_HOUR, **config)
+        app.test_client_class = ContractClient
         made.append(app)
         return app
 
@@ -70,6 +72,8 @@ def test_addresses_are_counted_apart_and_ipv6_by_network(limited: MakeApp, keys:
         return statuses(client, LIMIT + 1, environ_overrides={"REMOTE_ADDR": address})
 
     assert from_address("192.0.2.1") == from_address("192.0.2.2") == [401, 401, 401, 429]
+    assert from_address("::ffff:192.0.2.1") == [429] * 4
+    assert from_address("::ffff:192.0.2.3") == from_address("::ffff:192.0.2.4") == [401, 401, 401, 429]
     assert from_address("2001:db8::1") == [401, 401, 401, 429]
     assert from_address("2001:db8::2") == [429] * 4
     assert from_address("2001:db8:0:1::1") == [401, 401, 401, 429]

@@ -32,7 +32,7 @@ def test_schemathesis_finds_nothing(
     assert status == 0, report
     for phase in ("Examples", "Coverage", "Fuzzing", "Stateful"):
         assert re.search(rf"✅ {phase}\b", report), report
-    # Confirming and shipping need longer chains, which chance seldom finds; test_generated_client.py goes them.
+    # Longer chains chance seldom finds: test_generated_client.py goes on to confirm, and test_commands.py to ship.
     assert {"OrderPlaced", "OrderItemAdded", "OrderCancelled"} <= stored(sessions)
 
 

@@ -46,8 +46,39 @@ def test_others_will_do(url: str) -> None:
     refuse_weak_url("DATABASE_URL", url, {})
 
 
-def test_libpq_may_take_the_password_from_elsewhere() -> None:
-    refuse_weak_url("DATABASE_URL", "postgresql://orderlog@db.example/orderlog", {"PGPASSFILE": "/run/pgpass"})
+LIBPQ_TAKES = [{"PGPASSFILE": "/run/pgpass"}, {"PGSERVICE": "orders"}, {"PGSSLCERT": "/run/crt"}, {"PGPASSWORD": GOOD}]
+
+
+@pytest.mark.parametrize("environment", LIBPQ_TAKES, ids=str)
+def test_libpq_may_take_the_password_from_elsewhere(environment: dict[str, str]) -> None:
+    refuse_weak_url("DATABASE_URL", "postgresql://orderlog@db.example/orderlog", environment)
+
+
+@pytest.mark.parametrize("environment", LIBPQ_TAKES, ids=str)
+def test_redis_does_not_take_it_from_there(environment: dict[str, str]) -> None:
+    with pytest.raises(WeakSecret, match=r"^REDIS_URL has no password"):
+        refuse_weak_url("REDIS_URL", "redis://broker.example:6379/0", environment)
+
+
+def test_each_has_certificates_of_its_own() -> None:
+    refuse_weak_url("REDIS_URL", "rediss://broker.example/0?ssl_certfile=/run/client.crt", {})
+    with pytest.raises(WeakSecret):
+        refuse_weak_url("REDIS_URL", "rediss://broker.example/0?sslcert=/run/client.crt", {})
+
+
+@pytest.mark.parametrize("password", ["", "short", "Password", "warehouse-1"])
+def test_a_password_in_the_environment_is_judged_too(password: str) -> None:
+    with pytest.raises(WeakSecret, match=r"^DATABASE_URL has no password, or one that is easily guessed"):
+        refuse_weak_url("DATABASE_URL", "postgresql://warehouse-1@db.example/orderlog", {"PGPASSWORD": password})
+
+
+def test_libpq_prefers_the_password_of_the_url_then_that_of_the_environment() -> None:
+    url, weak = "postgresql://orderlog{}@db.example/orderlog", {"PGPASSWORD": "password"}
+
+    refuse_weak_url("DATABASE_URL", url.format(f":{GOOD}"), weak)
+    for environment, password in [(weak | {"PGPASSFILE": "/run/pgpass"}, ""), ({"PGPASSWORD": GOOD}, ":password")]:
+        with pytest.raises(WeakSecret):
+            refuse_weak_url("DATABASE_URL", url.format(password), environment)
 
 
 def test_the_settings_refuse_it_and_do_not_repeat_it() -> None:

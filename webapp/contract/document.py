@@ -124,11 +124,9 @@ def _answer(operation: Operation, answer: Answer) -> Json:
 def _problems(problems: list[Problem]) -> Json:
     """The answer of one status, which has one of these types."""
     schemas = [reference(problem_name(problem)) for problem in problems]
-    required, *others = ({*PROBLEM_HEADERS.get(problem, ())} for problem in problems)
-    headers = required.intersection(*others)
     return {
         "description": " Or: ".join(problem.title + "." for problem in problems),
-        "headers": _headers(tuple(sorted(headers))),
+        "headers": _problem_headers(problems),
         "content": {
             "application/problem+json": {
                 "schema": schemas[0] if len(schemas) == 1 else {"oneOf": schemas},
@@ -136,6 +134,14 @@ def _problems(problems: list[Problem]) -> Json:
             }
         },
     }
+
+
+def _problem_headers(problems: list[Problem]) -> Json:
+    """Those of any of these problems; what not all of them have is not required."""
+    first, *others = ({*PROBLEM_HEADERS.get(problem, ())} for problem in problems)
+    of_any, of_all = first.union(*others), first.intersection(*others)
+    optional = {name: {**header_fields.ANSWER_HEADERS[name], "required": False} for name in of_any - of_all}
+    return {**_headers(tuple(sorted(of_any))), **optional}
 
 
 def _headers(names: tuple[str, ...]) -> Json:

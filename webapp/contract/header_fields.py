@@ -59,6 +59,9 @@ LOCATION = "Location"
 IDEMPOTENT_REPLAYED = "Idempotent-Replayed"
 PREFERENCE_APPLIED = "Preference-Applied"
 RETRY_AFTER = "Retry-After"
+RATE_LIMIT_LIMIT = "RateLimit-Limit"
+RATE_LIMIT_REMAINING = "RateLimit-Remaining"
+RATE_LIMIT_RESET = "RateLimit-Reset"
 WWW_AUTHENTICATE = "WWW-Authenticate"
 REQUEST_ID = "X-Request-Id"
 
@@ -74,6 +77,11 @@ ANSWER_HEADERS: dict[str, Schema] = {
         "required": False,
     },
     RETRY_AFTER: _answer("Seconds to wait before the next try.", {"type": "integer", "minimum": 1}, 2),
+    RATE_LIMIT_LIMIT: _answer(
+        "Requests in the time of the limit (draft-polli-ratelimit-headers-02).", {"type": "integer", "minimum": 1}, 6000
+    ),
+    RATE_LIMIT_REMAINING: _answer("Requests that are left of them.", {"type": "integer", "minimum": 0}, 0),
+    RATE_LIMIT_RESET: _answer("Seconds until the limit begins anew.", {"type": "integer", "minimum": 1}, 2),
     WWW_AUTHENTICATE: _answer("How to bring a key (RFC 6750).", {"type": "string"}, 'Bearer realm="orderlog"'),
     REQUEST_ID: _answer(
         "The id of the request, in its events and log lines too.", {"type": "string"}, "0b8f2a3c-shop-17"

@@ -81,7 +81,12 @@ NO_OPERATION = (*EVERYWHERE, problems.NOT_FOUND, problems.METHOD_NOT_ALLOWED)
 PROBLEM_HEADERS: Mapping[Problem, Headers] = {
     problems.KEY_REQUIRED: (header_fields.WWW_AUTHENTICATE,),
     problems.SCOPE_REQUIRED: (header_fields.WWW_AUTHENTICATE,),
-    problems.TOO_MANY_REQUESTS: (header_fields.RETRY_AFTER,),
+    problems.TOO_MANY_REQUESTS: (
+        header_fields.RETRY_AFTER,
+        header_fields.RATE_LIMIT_LIMIT,
+        header_fields.RATE_LIMIT_REMAINING,
+        header_fields.RATE_LIMIT_RESET,
+    ),
     problems.DATABASE_AWAY: (header_fields.RETRY_AFTER,),
     problems.DATABASE_BUSY: (header_fields.RETRY_AFTER,),
     problems.EVENT_UNKNOWN: (header_fields.RETRY_AFTER,),
