@@ -78,6 +78,7 @@ def _guard(app: Flask, web: WebSettings) -> None:
     """What each request passes on its way in, in this order."""
     limit, redis_url = app.config["RATE_LIMIT"], app.config["REDIS_URL"]
     if web.trusted_proxies:
+        # Flask's own way to put a middleware in; mypy takes the attribute for a method.
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=web.trusted_proxies, x_proto=0)  # type: ignore[method-assign]
     request_id.init_app(app)
     access_log.init_app(app)

@@ -49,6 +49,6 @@ class InMemoryEventStore:
             length = len(self._log)
             try:
                 yield self
-            except BaseException:
+            except BaseException:  # a KeyboardInterrupt too: the block is undone whatever ends it
                 del self._log[length:]
                 raise

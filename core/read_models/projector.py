@@ -87,7 +87,7 @@ def project(sessions: sessionmaker[Session], projector: Projector[Any], order_id
     try:
         with sessions.begin() as session:
             return _project(session, projector, order_ids)
-    except Exception as error:
+    except Exception as error:  # what does not pass is some order's own fault, and found out below
         if will_pass(error):
             raise
     result = Projected()
@@ -114,7 +114,7 @@ def _project_alone(sessions: sessionmaker[Session], projector: Projector[Any], o
         try:
             with sessions.begin() as session:
                 projected = _project(session, projector, [order_id], most)
-        except Exception as error:
+        except Exception as error:  # a projector may raise anything; what will pass is raised again
             if will_pass(error):
                 raise
             if most == 1:

@@ -104,7 +104,7 @@ def _refusal(
     try:
         with session.begin_nested():
             projector.replace(session, views, locked)
-    except Exception as error:
+    except Exception as error:  # a projector may raise anything; what will pass is raised again
         if will_pass(error):
             raise
         return error
