@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from psycopg import Connection
 from pydantic_core import from_json
 from sqlalchemy import Engine, MetaData, create_engine
 from sqlalchemy.engine import make_url
@@ -69,3 +70,9 @@ def connect(database_url: str) -> Engine:
 
 def session_factory(database_url: str) -> sessionmaker[Session]:
     return sessionmaker(connect(database_url))
+
+
+def driver_connection(session: Session) -> Connection[Any]:
+    """The driver's connection that this session's transaction runs on, for statements that run often or need COPY."""
+    connection: Connection[Any] = session.connection().connection.driver_connection  # type: ignore[assignment]
+    return connection
