@@ -16,6 +16,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.command_handler import ATTEMPTS
+from core.database import driver_connection
 from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.postgres_store import PostgresEventStore
 from core.orders.events import OrderConfirmed, OrderEvent, OrderItemAdded
@@ -55,7 +56,7 @@ def at_once(app: Flask, asks: list[Ask[Result]]) -> list[Result]:
 
 def history(sessions: sessionmaker[Session], order_id: str) -> list[RecordedEvent]:
     with sessions.begin() as session:
-        return list(PostgresEventStore(session).read_stream(order_id))
+        return list(PostgresEventStore(driver_connection(session)).read_stream(order_id))
 
 
 def add(order_id: str, number: int) -> Ask[Answer]:

@@ -16,7 +16,7 @@ from psycopg.errors import LockNotAvailable
 from sqlalchemy.exc import DBAPIError
 
 from core.command_handler import OrderCommandHandler
-from core.event_sourcing.postgres_store import transaction
+from core.event_sourcing.postgres_store import stores
 from core.orders.commands import AddOrderItem, CancelOrder, ConfirmOrder, OrderCommand, PlaceOrder, ShipOrder
 from core.orders.errors import OrderError
 from core.read_models.catch_up import catch_up
@@ -40,7 +40,7 @@ CLEAR = """
     ALTER TABLE events DISABLE TRIGGER events_are_append_only;
     DELETE FROM events; DELETE FROM order_summary_read_models; DELETE FROM order_details_read_models;
     DELETE FROM order_item_read_models; DELETE FROM projector_checkpoints; DELETE FROM projection_failures;
-    DELETE FROM rebuild_ranges;
+    DELETE FROM rebuild_ranges; DELETE FROM order_snapshots;
     ALTER TABLE events ENABLE ALWAYS TRIGGER events_are_append_only;
 """
 
@@ -152,14 +152,13 @@ class OrderMachine(RuleBasedStateMachine):
 
     def handle(self, process: Process, wish: OrderCommand, tag: str) -> None:
         self.journal.send(tag)
-        with process.sessions() as session:
-            try:
-                [recorded] = OrderCommandHandler(transaction(session)).handle(wish)
-            except OrderError:
-                if not isinstance(wish, ConfirmOrder):  # another with the same tag may have been stored
-                    self.journal.refuse(tag)
-            else:
-                self.journal.acknowledge(tag, recorded.aggregate_id, recorded.version)
+        try:
+            [recorded] = OrderCommandHandler(stores(process.sessions.kw["bind"])).handle(wish)
+        except OrderError:
+            if not isinstance(wish, ConfirmOrder):  # another with the same tag may have been stored
+                self.journal.refuse(tag)
+        else:
+            self.journal.acknowledge(tag, recorded.aggregate_id, recorded.version)
 
     # What brings events into read models
 
