@@ -13,7 +13,8 @@ from core.orders.errors import OrderNotFound
 from core.read_models.details import OrderDetails, find_details
 from core.read_models.history import NoSuchVersion, audit_trail, changes, details_as_of, details_at_version
 from core.read_models.past_orders import list_orders_as_of, statistics_as_of
-from core.read_models.summary import OrderFilter, list_orders, statistics
+from core.read_models.statistics import statistics
+from core.read_models.summary import OrderFilter, list_orders
 from core.read_models.visibility import shown_position
 from core.read_models.wiring import PROJECTORS
 from webapp import headers, problems

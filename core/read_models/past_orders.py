@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 from core.event_sourcing.tables import events
 from core.orders.order import Status
 from core.read_models.header import OrderHeader
-from core.read_models.summary import OrderFilter, OrderStatistics, PageEnd, list_orders, order_summaries
+from core.read_models.statistics import OrderStatistics
+from core.read_models.summary import OrderFilter, PageEnd, list_orders, order_summaries
 
 
 def list_orders_as_of(

@@ -1,6 +1,6 @@
 """Making read models again from events while everything keeps running: range by range of order ids, in place."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
@@ -15,6 +15,7 @@ from core.read_models.parking import record_failures
 from core.read_models.projector import Failure, Projector, fold_rows, read_rows, will_pass
 from core.read_models.rebuild_plan import claim_range
 from core.read_models.rows import delete_rows
+from core.read_models.wiring import COUNTERS
 from core.settings import Patience
 
 Stream = Sequence[RecordedEvent | Failure]
@@ -29,6 +30,14 @@ def rebuild_next_range(
         if ids is not None:
             rebuild_orders(session, ids, projectors, patience)
     return ids is not None
+
+
+def recount(sessions: sessionmaker[Session], names: Iterable[str]) -> None:
+    """Mend the counters of these read models, which are as exact as their rows unless somebody has damaged them."""
+    for name in names:
+        if name in COUNTERS:
+            with sessions.begin() as session:
+                COUNTERS[name].recount(session)
 
 
 def rebuild_orders(

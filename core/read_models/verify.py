@@ -1,6 +1,6 @@
 """Comparing read models, row by row and field by field, with what the events say."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,8 +12,10 @@ from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.ids import IdList, IdRange, Ids
 from core.event_sourcing.streams import read_streams
 from core.event_sourcing.tables import events
+from core.read_models.counters import CounterDifference
 from core.read_models.differences import Difference, fields_that_differ
 from core.read_models.projector import Failure, Projector, read_rows
+from core.read_models.wiring import COUNTERS
 
 ORDERS_PER_STEP = 1000
 
@@ -59,6 +61,16 @@ def verify(
         for name, projector in projectors.items():
             _compare(session, name, projector, ids, streams, result, to_the_end)
     return result
+
+
+def verify_counters(sessions: sessionmaker[Session], names: Iterable[str]) -> list[CounterDifference]:
+    """Compare the counters of these read models with their rows."""
+    found: list[CounterDifference] = []
+    for name in names:
+        if name in COUNTERS:
+            with sessions.begin() as session:
+                found += COUNTERS[name].differences(session)
+    return found
 
 
 def steps(sessions: sessionmaker[Session]) -> Iterator[IdRange]:
