@@ -75,10 +75,10 @@ def is_redis(broker_url: str) -> bool:
 
 
 def _broker_url(environment: Mapping[str, str], local: str | None) -> str | None:
-    url = _optional_url("BROKER_URL", environment, local)
+    url = environment.get("BROKER_URL") or local
     if url and not (is_redis(url) or url.startswith(("amqp://", "amqps://"))):
         raise WrongSetting("BROKER_URL must be like redis://… or amqp://user:password@host:port/vhost.")
-    return url
+    return _optional_url("BROKER_URL", environment, local)
 
 
 def _url(name: str, environment: Mapping[str, str], local: str | None) -> str:
