@@ -1,8 +1,11 @@
 """PostgreSQL for both sides: connection settings that web, workers and commands share, and the list of tables."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from psycopg import Connection
+from psycopg.pq import TransactionStatus
 from pydantic_core import from_json
 from sqlalchemy import Engine, MetaData, create_engine
 from sqlalchemy.engine import make_url
@@ -76,3 +79,19 @@ def driver_connection(session: Session) -> Connection[Any]:
     """The driver's connection that this session's transaction runs on, for statements that run often or need COPY."""
     connection: Connection[Any] = session.connection().connection.driver_connection  # type: ignore[assignment]
     return connection
+
+
+@contextmanager
+def autocommitting(engine: Engine) -> Iterator[Connection[Any]]:
+    """A connection of the pool on which each statement is a transaction of its own, and so one round trip with it."""
+    pooled = engine.raw_connection()
+    connection: Connection[Any] = pooled.driver_connection  # type: ignore[assignment]
+    try:
+        connection.autocommit = True
+        yield connection
+    finally:
+        if connection.closed or connection.info.transaction_status is not TransactionStatus.IDLE:
+            pooled.invalidate()
+        else:
+            connection.autocommit = False
+        pooled.close()

@@ -3,10 +3,11 @@
 import logging
 from typing import Any
 
+import psycopg
 from flask import Flask, Response
 from flask.typing import ResponseReturnValue
 from flask_limiter.errors import RateLimitExceeded
-from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
@@ -67,6 +68,9 @@ def init_app(app: Flask) -> None:
         InterfaceError: _database_away,
         PoolTimeout: _database_busy,
         ProgrammingError: _programming,
+        psycopg.OperationalError: _database_away,
+        psycopg.InterfaceError: _database_away,
+        psycopg.ProgrammingError: _programming,
         Exception: _unexpected,
     }
     for error, handler in handlers.items():
@@ -110,17 +114,23 @@ def _database_busy(error: Exception) -> Response:
 def _database_away(error: Exception) -> Response:
     """A statement that was given up comes as such an error too: after `statement_timeout`, or because a replica had to
     replay what it was in the way of."""
-    if isinstance(error, OperationalError) and getattr(error.orig, "sqlstate", None) in GIVEN_UP:
+    if _sqlstate(error) in GIVEN_UP:
         return _database_busy(error)
     logger.error("The database is away: %s", describe(error))
     return answer(problems.DATABASE_AWAY, "The database does not answer; try again.", headers={"Retry-After": "2"})
 
 
-def _programming(error: ProgrammingError) -> Response:
+def _programming(error: Exception) -> Response:
     """A missing table is a database that is not migrated yet; anything else is a fault of ours."""
-    if getattr(error.orig, "sqlstate", None) == "42P01":
+    if _sqlstate(error) == "42P01":
         return _database_away(error)
     return _unexpected(error)
+
+
+def _sqlstate(error: Exception) -> str | None:
+    """PostgreSQL's code for it; None for what it has not said."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return getattr(cause, "sqlstate", None)
 
 
 def _unexpected(error: Exception) -> Response:

@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint, Response
 from flask.typing import ResponseReturnValue
 
+from core.database import driver_connection
 from core.event_sourcing.postgres_store import PostgresEventStore
 from core.orders.errors import OrderNotFound
 from core.read_models.details import OrderDetails, find_details
@@ -94,7 +95,7 @@ def _present(order_id: str, version: int) -> OrderDetails:
     """The order as the read model shows it, if need be after waiting. Raises ReadModelBehind, OrderNotFound."""
     details = find_details(read_session(), order_id)
     if details is None or details.version < version:
-        stored = PostgresEventStore(db.session()).version(order_id)
+        stored = PostgresEventStore(driver_connection(db.session())).version(order_id)
         if not stored:
             raise OrderNotFound(order_id)
         if stored < version:

@@ -13,7 +13,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.event_sourcing.event_store import RecordedEvent
-from core.event_sourcing.postgres_store import PostgresEventStore, recorded
+from core.event_sourcing.postgres_store import recorded
+from core.event_sourcing.streams import read_later
 from core.read_models.announcements import announce
 
 MANY = 1000  # events
@@ -139,7 +140,7 @@ def _project(
     """`most` events at the most."""
     stored = projector.lock(session, order_ids)
     shown = {order_id: stored[order_id].version if order_id in stored else 0 for order_id in order_ids}
-    later = read_rows(islice(PostgresEventStore(session).read_later(shown), most))
+    later = read_rows(islice(read_later(session, shown), most))
     views, failures = fold_rows(projector, later, stored)
     changed = sorted(order_id for order_id, view in views.items() if view.version > shown[order_id])
     if changed:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.ids import Ids
-from core.event_sourcing.postgres_store import PostgresEventStore
+from core.event_sourcing.streams import read_streams
 from core.read_models.announcements import announce
 from core.read_models.parking import record_failures
 from core.read_models.projector import Failure, Projector, fold_rows, read_rows, will_pass
@@ -41,7 +41,7 @@ def rebuild_orders(
     shown up to that event and recorded as failing; its failures are returned by the projectors' names."""
     names = sorted(projectors)  # locked in the same order by rebuilds that run at once
     locked = {name: _lock(session, projectors[name], ids) for name in names}
-    stream = list(read_rows(PostgresEventStore(session).read_streams(ids)))
+    stream = list(read_rows(read_streams(session, ids)))
     failures = {}
     for name in names:
         failures[name] = _rebuild(session, projectors[name], ids, stream, locked[name])

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.ids import IdList, IdRange, Ids
-from core.event_sourcing.postgres_store import PostgresEventStore, events
+from core.event_sourcing.streams import read_streams
+from core.event_sourcing.tables import events
 from core.read_models.differences import Difference, fields_that_differ
 from core.read_models.projector import Failure, Projector, read_rows
 
@@ -92,7 +93,7 @@ def _whole_streams(session: Session, ids: Ids) -> tuple[dict[str, list[RecordedE
     """Every stream up to its first event that cannot be read or leaves a gap; and those events."""
     streams: dict[str, list[RecordedEvent]] = {}
     broken: dict[str, Failure] = {}
-    for each in read_rows(PostgresEventStore(session).read_streams(ids)):
+    for each in read_rows(read_streams(session, ids)):
         if isinstance(each, Failure):
             streams.setdefault(each.order_id, [])
             broken.setdefault(each.order_id, each)
