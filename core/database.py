@@ -3,7 +3,8 @@
 import select
 from typing import Any
 
-from psycopg import Connection
+from psycopg import Column, Connection, Cursor
+from psycopg.pq import PipelineStatus
 from pydantic_core import from_json
 from sqlalchemy import Engine, MetaData, create_engine
 from sqlalchemy.engine import make_url
@@ -39,6 +40,22 @@ def refuse_dead(connection: Connection[Any], *_: object) -> None:
     raise DisconnectionError
 
 
+def in_pipeline(connection: Connection[Any]) -> bool:
+    """Whether statements are sent together just now, their results to be fetched later; COPY cannot be then."""
+    return connection.info.pipeline_status is not PipelineStatus.OFF
+
+
+class ReadableCursor(Cursor[Any]):
+    """SQLAlchemy asks at once what columns a result has, so that in a pipeline its statements have to be waited for."""
+
+    @property
+    def description(self) -> list[Column] | None:
+        if in_pipeline(self.connection):
+            with self.connection.pipeline() as pipeline:
+                pipeline.sync()
+        return super().description
+
+
 # READ COMMITTED is stated because the guards rely on it: each statement sees what was committed before it began.
 ENGINE_OPTIONS: dict[str, Any] = {
     "isolation_level": "READ COMMITTED",
@@ -51,6 +68,7 @@ ENGINE_OPTIONS: dict[str, Any] = {
     "connect_args": {
         "connect_timeout": 3,
         "application_name": "orderlog",
+        "cursor_factory": ReadableCursor,
         "options": "-c TimeZone=UTC",
         **NOTICE_SILENCE,
     },

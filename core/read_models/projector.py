@@ -19,6 +19,7 @@ from core.read_models.announcements import announce_if_heard
 from core.read_models.rows import FEW, read_later
 
 MANY = 1000  # events
+COMMIT = "COMMIT"
 AGGREGATE_ID, VERSION = (COLUMNS.split(", ").index(name) for name in ("aggregate_id", "version"))
 REFUSALS = (
     psycopg.DataError,
@@ -139,20 +140,19 @@ def _shown(sessions: sessionmaker[Session], projector: Projector[Any], order_id:
 def _project(
     session: Session, projector: Projector[Any], order_ids: Sequence[str], most: int | None = None
 ) -> Projected:
-    """`most` events of each order at the most. Two round trips for few orders; the second commits."""
+    """`most` events of each order at the most. A few orders take two round trips, and the second commits."""
     connection = driver_connection(session)
-    with connection.pipeline():
+    with connection.pipeline() if len(order_ids) < FEW else nullcontext():
         later = read_later(session, projector.tables[0], order_ids, most)
         stored = projector.lock(session, order_ids)
         shown = {order_id: view.version for order_id, view in stored.items()}
         rows = [row for row in later if row[VERSION] > shown.get(row[AGGREGATE_ID], 0)]
-    views, failures = fold_rows(projector, read_rows(rows), stored)
-    changed = sorted(order_id for order_id, view in views.items() if view.version > shown.get(order_id, 0))
-    if changed:
-        with connection.pipeline() if len(changed) < FEW else nullcontext():
+        views, failures = fold_rows(projector, read_rows(rows), stored)
+        changed = sorted(order_id for order_id, view in views.items() if view.version > shown.get(order_id, 0))
+        if changed:
             projector.save(session, [views[order_id] for order_id in changed])
             announce_if_heard(session, changed)
-            connection.commit()
+        connection.execute(COMMIT)
     return Projected({order_id: view.version for order_id, view in views.items()}, failures)
 
 

@@ -1,38 +1,43 @@
 """Rows that belong to one order and carry the version they show: reading them to change them, and writing them.
 
-What reads and writes row by row may be used in the driver's pipeline, where statements are sent together."""
+A few rows are written without waiting for one another, or for what else a projection has sent in the driver's pipeline.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from psycopg import Connection, Cursor
-from psycopg.pq import PipelineStatus
 from psycopg.rows import dict_row
 from sqlalchemy import Table, delete, select
 from sqlalchemy.orm import Session
 
-from core.database import driver_connection
+from core.database import driver_connection, in_pipeline
 from core.event_sourcing.ids import IdList
 from core.read_models import row_sql
 
 Values = Sequence[Any]  # of one row, in the order of the table's columns; the first is the order's id
 
 
-def read_later(session: Session, table: Table, order_ids: Sequence[str], most: int | None) -> Cursor[Any]:
-    """Lock the rows there are, and the events later than each row's version, `most` per order; of columns COLUMNS."""
-    parameters = {"order_ids": order_ids, "most": most}
-    return driver_connection(session).execute(row_sql.read_later(table), parameters)
+def read_later(session: Session, table: Table, order_ids: Sequence[str], most: int | None = None) -> Cursor[Any]:
+    """Lock the rows there are, and read the events later than each shows, `most` per order; their columns are COLUMNS.
+
+    A row that comes into being meanwhile may show some of the events, and is not locked."""
+    orders, parameters = _wanted(order_ids)
+    return driver_connection(session).execute(row_sql.read_later(table, orders), {**parameters, "most": most})
 
 
 def lock_rows(session: Session, table: Table, order_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     """The rows there are, by order id, locked until the transaction ends; in id order, which rules out deadlocks."""
+    orders, parameters = _wanted(order_ids)
     with driver_connection(session).cursor(row_factory=dict_row) as cursor:
-        return {row["order_id"]: row for row in cursor.execute(row_sql.lock(table), [order_ids])}
+        return {row["order_id"]: row for row in cursor.execute(row_sql.lock(table, orders), parameters)}
 
 
-def read_parts(session: Session, table: Table, order_ids: Collection[str]) -> list[tuple[Any, ...]]:
-    """The rows of these orders in a table that follows rows which this transaction has locked."""
-    return driver_connection(session).execute(row_sql.read(table), [list(order_ids)]).fetchall()
+def _wanted(order_ids: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """One order has statements of its own, which PostgreSQL does not plan anew each time."""
+    if len(order_ids) == 1:
+        return row_sql.ONE, {"order_ids": order_ids[0]}
+    return row_sql.MANY, {"order_ids": list(order_ids)}
 
 
 def save_rows(session: Session, table: Table, rows: Sequence[Values]) -> None:
@@ -77,7 +82,7 @@ FEW = 20  # rows; from here on COPY is quicker
 
 def _upsert(session: Session, table: Table, rows: Sequence[Values], guarded: bool) -> list[Cursor[Any]]:
     connection = driver_connection(session)
-    if len(rows) < FEW or _in_pipeline(connection):
+    if len(rows) < FEW or in_pipeline(connection):
         return [connection.execute(row_sql.upsert(table, guarded=guarded), row) for row in rows]
     connection.execute(row_sql.stage(table))
     _copy(connection, row_sql.copy(table, staged=True), rows)
@@ -90,7 +95,7 @@ def _written(upserts: Sequence[Cursor[Any]]) -> set[str]:
 
 def _insert(session: Session, table: Table, rows: Sequence[Values]) -> None:
     connection = driver_connection(session)
-    if _in_pipeline(connection):
+    if in_pipeline(connection):
         _upsert(session, table, rows, False)
     elif rows:
         _copy(connection, row_sql.copy(table), rows)
@@ -100,11 +105,6 @@ def _copy(connection: Connection[Any], statement: bytes, rows: Sequence[Values])
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         for row in rows:
             copy.write_row(row)
-
-
-def _in_pipeline(connection: Connection[Any]) -> bool:
-    """Which cannot COPY."""
-    return connection.info.pipeline_status is not PipelineStatus.OFF
 
 
 def ids_behind(session: Session, table: Table, versions: Mapping[str, int]) -> list[str]:
