@@ -45,10 +45,6 @@ class Connection(psycopg.Connection[Any]):
 
     reached: Callable[[int], None] = staticmethod(lambda _: None)
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.cursor_factory = Cursor
-
     def commit(self) -> None:
         self.reached(BEFORE_COMMIT)
         super().commit()
@@ -120,7 +116,8 @@ class Process:
 
     def _connect(self, dialect: object, record: object, args: list[Any], options: dict[str, Any]) -> Connection:
         more = " -c lock_timeout=20ms -c synchronous_commit=off"
-        connection = Connection.connect(*args, **{**options, "options": options["options"] + more})
+        options = {**options, "options": options["options"] + more, "cursor_factory": Cursor}
+        connection = Connection.connect(*args, **options)
         connection.reached = self._reached
         self._connections.append(connection)
         return connection
