@@ -94,13 +94,20 @@ def libpq_url(database_url: str) -> str:
     return make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
-def connect(database_url: str) -> Engine:
+def connect(database_url: str, **options: Any) -> Engine:
     """An engine; opens no connection until one is needed, so it may be made before a process forks."""
-    return create_engine(sqlalchemy_url(database_url), **ENGINE_OPTIONS)
+    return create_engine(sqlalchemy_url(database_url), **{**ENGINE_OPTIONS, **options})
 
 
 def session_factory(database_url: str) -> sessionmaker[Session]:
     return sessionmaker(connect(database_url))
+
+
+def derived_session_factory(database_url: str) -> sessionmaker[Session]:
+    """For what can be made again from events: commits do not wait for the disk, and a crash of PostgreSQL may undo the
+    last of them. It undoes those after them too, so a checkpoint never outlives the rows that it vouches for."""
+    connect_args = {**ENGINE_OPTIONS["connect_args"], "options": "-c TimeZone=UTC -c synchronous_commit=off"}
+    return sessionmaker(connect(database_url, connect_args=connect_args))
 
 
 def driver_connection(session: Session) -> Connection[Any]:
