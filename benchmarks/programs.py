@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from urllib.error import HTTPError
 
+from benchmarks.keys import SERVED_AS_IN_PRODUCTION
 from benchmarks.servers import ROOT, Servers
 from local.__main__ import procfile
 from local.program import Program, stop
@@ -21,10 +22,10 @@ BARE_VIEW = "benchmarks.comparators.bare_view"
 
 @contextmanager
 def web(servers: Servers, database_url: str, module: str = "webapp") -> Iterator[int]:
-    """The port of a web server with this module's `create_app`."""
+    """The port of a web server with this module's `create_app`; the service's asks for keys and counts requests."""
     port = free_port(0)
     command = procfile(ROOT / "Procfile")["web"].replace("webapp:create_app", f"{module}:create_app")
-    with _running(servers, f"web-{module}", command, {"PORT": str(port)}, database_url):
+    with _running(servers, f"web-{module}", command, {**SERVED_AS_IN_PRODUCTION, "PORT": str(port)}, database_url):
         _wait(lambda: _listens(port), f"web-{module}")
         yield port
 

@@ -1,13 +1,16 @@
-"""`POST /orders` over HTTP, beside a view that does only what cannot be left out."""
+"""`POST /orders` over HTTP, as clients in production send it, beside a view that does only what cannot be left out.
 
-from collections.abc import Sequence
+Ours has an API key, a fresh Idempotency-Key for each request, validation and rate limits; the view has none of them."""
+
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from benchmarks import http_load
 from benchmarks.bench import Bench
 from benchmarks.cpu import cpu_clock
 from benchmarks.figures import Measured, Run, in_turns, percentile
-from benchmarks.http_load import Load
+from benchmarks.http_load import Load, requests_with_keys, same_request
+from benchmarks.keys import bearer_of_new_key
 from benchmarks.programs import BARE_VIEW, web
 from benchmarks.rows import ROW
 
@@ -23,19 +26,21 @@ class TimedLoad(NamedTuple):
 def measure(bench: Bench) -> list[Measured]:
     servers, pairs = bench.servers, bench.sizes.pairs
     ours_url, floor_url = servers.database("post"), servers.database("post_floor")
+    with_keys = requests_with_keys("/orders", BODY, {"Authorization": bearer_of_new_key(ours_url)})
+    bare = same_request("/orders", BODY)
     with web(servers, ours_url) as our_port, web(servers, floor_url, BARE_VIEW) as floor_port:
-        for port in (our_port, floor_port):
-            _post(bench, port)  # to warm up
-        ours, floor = in_turns(lambda: _post(bench, our_port), lambda: _post(bench, floor_port), pairs)
+        sides = (lambda: _post(bench, our_port, with_keys)), (lambda: _post(bench, floor_port, bare))
+        in_turns(*sides, 1)  # to warm up
+        ours, floor = in_turns(*sides, pairs)
     return [
         Measured(ROW["post_vs_floor"], _rates(ours), _rates(floor)),
         Measured(ROW["post_p99_ms_vs_floor"], _p99s(ours), _p99s(floor)),
     ]
 
 
-def _post(bench: Bench, port: int) -> TimedLoad:
+def _post(bench: Bench, port: int, next_request: Callable[[], bytes]) -> TimedLoad:
     with cpu_clock() as cpu:
-        load = http_load.post(port, "/orders", BODY, CONNECTIONS, bench.sizes.seconds)
+        load = http_load.post(port, next_request, CONNECTIONS, bench.sizes.seconds)
     bench.servers.redis.flushdb()  # no worker runs here; the tasks would only take up memory
     return TimedLoad(load, cpu.seconds)
 
