@@ -20,8 +20,9 @@ test: install-dev lint ## lint, then run every test on real servers; TESTS=tests
 drill: install-dev ## break the whole stack under real load, then prove that nothing was lost or doubled; 15 minutes
 	@DRILL=full $(BIN)/python -m pytest $(DRILLS) --capture=no --timeout=900
 
-bench: install-bench ## measure each path beside its limits, into var/; ONLY=append runs one group, SIZE=quick is short
-	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(SIZE),--size $(SIZE))
+bench: install-bench ## measure each path beside its limits, into var/; ONLY=append, SIZE=quick, CHECK=1, KEEP=1
+	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(SIZE),--size $(SIZE)) $(if $(CHECK),--check)
+	@$(if $(KEEP),$(BIN)/python -m benchmarks.keep)
 
 lint: install-dev ## check style, types and the borders between the packages
 	@$(BIN)/ruff check .

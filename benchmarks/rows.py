@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """`unit` is that of both sides; where nothing is `beside`, our side alone is the figure."""
+    """`unit` is that of both sides; where nothing is `beside`, our side alone is the figure.
+
+    A row without a target is there to be known."""
 
     name: str
     group: str
@@ -16,13 +18,19 @@ class Row:
     at_most: float | None = None
 
     @property
+    def has_target(self) -> bool:
+        return self.at_least is not None or self.at_most is not None
+
+    @property
     def wanted(self) -> str:
-        return f">= {self.at_least:g}" if self.at_least is not None else f"<= {self.at_most:g}"
+        if self.at_least is not None:
+            return f">= {self.at_least:g}"
+        return f"<= {self.at_most:g}" if self.at_most is not None else "to be known"
 
     def reached_by(self, figure: float) -> bool:
         if self.at_least is not None:
             return figure >= self.at_least
-        return self.at_most is not None and figure <= self.at_most
+        return self.at_most is None or figure <= self.at_most
 
 
 ROWS = (
@@ -38,7 +46,7 @@ ROWS = (
         name="append_vs_eventsourcing_c8",
         group="append",
         ours="event store, 8 threads",
-        beside="eventsourcing 9.5, 8 threads",
+        beside="eventsourcing 9.5 with its database functions, 8 threads",
         unit="appends/s",
         at_least=5,
     ),
@@ -156,4 +164,15 @@ ROWS = (
     ),
 )
 
+EXTRA_ROWS = (
+    Row(
+        name="append_vs_eventsourcing_default_c8",
+        group="append",
+        ours="event store, 8 threads",
+        beside="eventsourcing 9.5 as it comes, 8 threads",
+        unit="appends/s",
+    ),
+)
+
 ROW = {row.name: row for row in ROWS}
+EXTRA_ROW = {row.name: row for row in EXTRA_ROWS}
