@@ -21,12 +21,18 @@ BARE_VIEW = "benchmarks.comparators.bare_view"
 
 
 @contextmanager
-def web(servers: Servers, database_url: str, module: str = "webapp") -> Iterator[int]:
+def web(servers: Servers, database_url: str, module: str = "webapp", server: str = "granian") -> Iterator[int]:
     """The port of a web server with this module's `create_app`; the service's asks for keys and counts requests."""
     port = free_port(0)
     command = procfile(ROOT / "Procfile")["web"].replace("webapp:create_app", f"{module}:create_app")
-    with _running(servers, f"web-{module}", command, {**SERVED_AS_IN_PRODUCTION, "PORT": str(port)}, database_url):
-        _wait(lambda: _listens(port), f"web-{module}")
+    with _running(
+        servers,
+        f"{server}-{module}",
+        command,
+        {**SERVED_AS_IN_PRODUCTION, "PORT": str(port), "WEB_SERVER": server},
+        database_url,
+    ):
+        _wait(lambda: _listens(port), f"{server}-{module}")
         yield port
 
 
