@@ -4,13 +4,14 @@ import os
 import signal
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from urllib.error import HTTPError
 
 from benchmarks.keys import SERVED_AS_IN_PRODUCTION
 from benchmarks.servers import ROOT, Servers
 from local.__main__ import procfile
+from local.probes import answers
 from local.program import Program, stop
 from local.servers import free_port
 from worker.app import app
@@ -45,6 +46,19 @@ def worker(servers: Servers, database_url: str) -> Iterator[int]:
         yield process_id
 
 
+@contextmanager
+def whole_service(servers: Servers, database_url: str, environment: Mapping[str, str]) -> Iterator[Mapping[str, int]]:
+    """Every line of the Procfile, as `make run` starts them; the process ids by its names. Ready when the API is."""
+    with ExitStack() as stack:
+        ids = {
+            name: stack.enter_context(_running(servers, name, command, environment, database_url))
+            for name, command in procfile(ROOT / "Procfile").items()
+        }
+        _wait(lambda: answers(f"http://127.0.0.1:{environment['PORT']}/readyz"), "web")
+        _wait(lambda: bool(app.control.ping(timeout=0.5)), "worker")
+        yield ids
+
+
 def pause(process_group: int) -> None:
     os.killpg(process_group, signal.SIGSTOP)
 
@@ -55,7 +69,7 @@ def resume(process_group: int) -> None:
 
 @contextmanager
 def _running(
-    servers: Servers, name: str, command: str, environment: dict[str, str], database_url: str
+    servers: Servers, name: str, command: str, environment: Mapping[str, str], database_url: str
 ) -> Iterator[int]:
     program = Program(
         name=name,
