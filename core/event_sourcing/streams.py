@@ -1,9 +1,11 @@
 """Several streams at once, as the read side reads them, within the session's transaction."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import Row, select, text
+from pydantic_core import from_json
+from sqlalchemy import Row, Text, cast, select, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from core.event_sourcing.ids import Ids
@@ -18,6 +20,8 @@ READ_LATER = text(f"""
     ORDER BY aggregate_id, version
 """)
 
+READ = [events.c[name] for name in COLUMNS.split(", ")]
+
 
 def read_later(session: Session, versions: Mapping[str, int]) -> Iterator[Row[Any]]:
     """The streams of several aggregates, one after the other, each after its version; for `recorded` to decode."""
@@ -25,7 +29,21 @@ def read_later(session: Session, versions: Mapping[str, int]) -> Iterator[Row[An
     return iter(session.execute(READ_LATER, ids))
 
 
-def read_streams(session: Session, ids: Ids) -> Iterator[Row[Any]]:
-    """Whole streams, one after the other; for `recorded` to decode."""
-    query = select(*(events.c[name] for name in COLUMNS.split(", "))).where(ids.among(events.c.aggregate_id))
-    return iter(session.execute(query.order_by(events.c.aggregate_id, events.c.version)).all())
+def read_streams(session: Session, ids: Ids) -> Iterator[tuple[Any, ...]]:
+    """Whole streams, one after the other; for `recorded` to decode.
+
+    The driver's own rows, and JSON read in one piece rather than value by value: half the time for many events."""
+    columns = [cast(column, Text) if isinstance(column.type, JSONB) else column for column in READ]
+    query = select(*columns).where(ids.among(events.c.aggregate_id))
+    with session.connection().execute(query.order_by(events.c.aggregate_id, events.c.version)) as result:
+        rows = result.cursor.fetchall()
+    parts = list(zip(*rows, strict=True)) or [()] * len(READ)
+    parsed = [
+        _parse(part) if isinstance(column.type, JSONB) else part for column, part in zip(READ, parts, strict=True)
+    ]
+    return zip(*parsed, strict=True)
+
+
+def _parse(texts: Iterable[str]) -> list[Any]:
+    values: list[Any] = from_json(f"[{','.join(texts)}]")
+    return values

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 import psycopg
 from psycopg.errors import CannotCoerce, DatatypeMismatch, ProgramLimitExceeded, RaiseException, UndefinedFunction
-from sqlalchemy import Row, Table
+from sqlalchemy import Table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
@@ -149,13 +149,14 @@ def _project(
     return Projected({order_id: view.version for order_id, view in views.items()}, failures)
 
 
-def read_rows(rows: Iterable[Row[Any]]) -> Iterator[RecordedEvent | Failure]:
+def read_rows(rows: Iterable[Sequence[Any]]) -> Iterator[RecordedEvent | Failure]:
     """The events that rows of `events` hold; a Failure for one that this release cannot read."""
     for row in rows:
         try:
             yield recorded(row)
         except Exception as error:  # whatever it is, it concerns this order alone
-            yield Failure(row.aggregate_id, row.version, error)
+            _, order_id, version, *_ = row
+            yield Failure(order_id, version, error)
 
 
 def fold_rows(

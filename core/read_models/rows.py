@@ -1,10 +1,11 @@
 """Rows that belong to one order and carry the version they show: reading them to change them, and writing them."""
 
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 from psycopg import sql
+from psycopg.errors import UniqueViolation
 from sqlalchemy import ColumnElement, MetaData, Table, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
@@ -38,7 +39,16 @@ def replace_rows(session: Session, table: Table, rows: Sequence[Values], locked:
     replaced = {row[0] for row in held}
     delete_rows(session, table, replaced)
     _copy(session, table, held)
-    return replaced | upsert_rows(session, table, [row for row in rows if row[0] not in locked])
+    return replaced | _insert_rows(session, table, [row for row in rows if row[0] not in locked])
+
+
+def _insert_rows(session: Session, table: Table, rows: Sequence[Values]) -> set[str]:
+    """As `upsert_rows` does; at less than half its cost if nobody has written one of them meanwhile."""
+    if len(rows) >= FEW:
+        with suppress(UniqueViolation), session.begin_nested():
+            _copy(session, table, rows)
+            return {row[0] for row in rows}
+    return upsert_rows(session, table, rows)
 
 
 def replace_parts(session: Session, table: Table, rows: Sequence[Values], order_ids: Collection[str]) -> None:
