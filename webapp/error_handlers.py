@@ -27,6 +27,7 @@ from webapp.requests import InvalidRequest, UnsupportedMediaType
 
 logger = logging.getLogger(__name__)
 
+GIVEN_UP = {"57014", "40001"}  # query_canceled, serialization_failure
 MOST_FAULTS = 100  # that an answer lists
 
 _OF_STATUS = {
@@ -111,8 +112,9 @@ def _database_busy(error: Exception) -> Response:
 
 
 def _database_away(error: Exception) -> Response:
-    """A statement that was given up after `statement_timeout` comes as such an error too."""
-    if _sqlstate(error) == "57014":
+    """A statement that was given up comes as such an error too: after `statement_timeout`, or because a replica had to
+    replay what it was in the way of."""
+    if _sqlstate(error) in GIVEN_UP:
         return _database_busy(error)
     logger.error("The database is away: %s", describe(error))
     return answer(problems.DATABASE_AWAY, "The database does not answer; try again.", headers={"Retry-After": "2"})

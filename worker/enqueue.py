@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context, copy_context
 from threading import Event
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from kombu import Connection
+from kombu import Connection, Producer
 
 from core.event_sourcing.event_store import RecordedEvent
 from worker.app import app
@@ -44,6 +44,7 @@ class Enqueuer:
         self._sender = ThreadPoolExecutor(max_workers=1, thread_name_prefix="enqueue")
         self._waiting: deque[Hint] = deque()
         self._connection: Connection | None = None
+        self._producer: Producer | None = None
         self._overdue = False
 
     def enqueue(self, recorded: Iterable[RecordedEvent]) -> None:
@@ -79,14 +80,14 @@ class Enqueuer:
     def _send(self, hints: Sequence[Hint]) -> None:
         if not hints:
             return
-        if self._connection is None:
+        if self._producer is None:
             self._connection = connect()
-        producer = app.amqp.Producer(self._connection, auto_declare=False)
+            self._producer = app.amqp.Producer(self._connection, auto_declare=False)
+            self._producer.maybe_declare(app.amqp.queues[app.conf.task_default_queue])
+        producer = self._producer
         with producer.batch():  # type: ignore[attr-defined]  # of kombu 5.7, which the stubs do not know
             for hint in hints:
-                project_event.apply_async(
-                    (hint.order_id, hint.version), producer=producer, retry=False, headers=hint.headers
-                )
+                project_event.apply_async((hint.order_id, hint.version), producer=producer, **_options(hint))
         self._overdue = False
 
     def close(self) -> None:
@@ -95,9 +96,15 @@ class Enqueuer:
         self._sender.shutdown()
 
     def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._producer = self._connection, None, None
         if connection is not None:
             connection.release()
+
+
+def _options(hint: Hint) -> dict[str, Any]:
+    """Without what Celery would else work out for each: its representation for Flower, and that the queue is there."""
+    shown = {"argsrepr": f"({hint.order_id!r}, {hint.version})", "kwargsrepr": "{}"}
+    return {"headers": hint.headers, "retry": False, "declare": (), **shown}
 
 
 def _is_worth_sending(hint: Hint) -> bool:

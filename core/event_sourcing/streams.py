@@ -1,10 +1,10 @@
 """Several streams at once, as the read side reads them, within the session's transaction."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydantic_core import from_json
-from sqlalchemy import Row, Text, cast, select, text
+from sqlalchemy import Text, cast, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
@@ -12,21 +12,7 @@ from core.event_sourcing.ids import Ids
 from core.event_sourcing.statements import COLUMNS
 from core.event_sourcing.tables import events
 
-READ_LATER = text(f"""
-    SELECT {COLUMNS}
-    FROM unnest(CAST(:aggregate_ids AS text[]), CAST(:versions AS integer[])) AS read (aggregate_id, after)
-    JOIN events USING (aggregate_id)
-    WHERE version > after
-    ORDER BY aggregate_id, version
-""")
-
 READ = [events.c[name] for name in COLUMNS.split(", ")]
-
-
-def read_later(session: Session, versions: Mapping[str, int]) -> Iterator[Row[Any]]:
-    """The streams of several aggregates, one after the other, each after its version; for `recorded` to decode."""
-    ids = {"aggregate_ids": list(versions.keys()), "versions": list(versions.values())}
-    return iter(session.execute(READ_LATER, ids))
 
 
 def read_streams(session: Session, ids: Ids) -> Iterator[tuple[Any, ...]]:
