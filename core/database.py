@@ -1,6 +1,8 @@
 """PostgreSQL for both sides: connection settings that web, workers and commands share, and the list of tables."""
 
 import select
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from psycopg import Column, Connection, Cursor
@@ -43,6 +45,23 @@ def refuse_dead(connection: Connection[Any], *_: object) -> None:
 def in_pipeline(connection: Connection[Any]) -> bool:
     """Whether statements are sent together just now, their results to be fetched later; COPY cannot be then."""
     return connection.info.pipeline_status is not PipelineStatus.OFF
+
+
+@contextmanager
+def pipelined(connection: Connection[Any]) -> Iterator[None]:
+    """A transaction whose statements are sent together, its BEGIN and COMMIT too; psycopg's own BEGIN is waited for.
+
+    Within a session's transaction that has not spoken to the server yet, and is over with the block."""
+    connection.set_autocommit(True)
+    try:
+        with connection.pipeline():
+            connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+            yield
+            connection.execute("COMMIT")
+    finally:
+        if not connection.closed:
+            connection.rollback()
+            connection.set_autocommit(False)
 
 
 class ReadableCursor(Cursor[Any]):
