@@ -19,7 +19,7 @@ class Sizes:
     small: int = 1_000
     large: int = 1_000_000
     long_order: int = 10_000
-    calls: int = 20
+    calls: int = 40
 
 
 SIZES = {

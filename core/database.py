@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from psycopg import Column, Connection, Cursor
-from psycopg.pq import PipelineStatus
+from psycopg.pq import PipelineStatus, TransactionStatus
 from pydantic_core import from_json
 from sqlalchemy import Engine, MetaData, create_engine
 from sqlalchemy.engine import make_url
@@ -133,3 +133,19 @@ def driver_connection(session: Session) -> Connection[Any]:
     """The driver's connection that this session's transaction runs on, for statements that run often or need COPY."""
     connection: Connection[Any] = session.connection().connection.driver_connection  # type: ignore[assignment]
     return connection
+
+
+@contextmanager
+def autocommitting(engine: Engine) -> Iterator[Connection[Any]]:
+    """A connection of the pool on which each statement is a transaction of its own, and so one round trip with it."""
+    pooled = engine.raw_connection()
+    connection: Connection[Any] = pooled.driver_connection  # type: ignore[assignment]
+    try:
+        connection.autocommit = True
+        yield connection
+    finally:
+        if connection.closed or connection.info.transaction_status is not TransactionStatus.IDLE:
+            pooled.invalidate()
+        else:
+            connection.autocommit = False
+        pooled.close()

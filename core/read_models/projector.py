@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from core.database import driver_connection, pipelined
 from core.event_sourcing.event_store import RecordedEvent
-from core.event_sourcing.postgres_store import COLUMNS, recorded
+from core.event_sourcing.postgres_store import recorded
+from core.event_sourcing.statements import COLUMNS
 from core.read_models.announcements import announce_if_heard
 from core.read_models.rows import FEW, read_later
 

@@ -13,7 +13,7 @@ from sqlalchemy import event, text
 from core.database import ReadableCursor, session_factory
 
 NOWHERE, BEFORE_WRITE, BEFORE_COMMIT = 0, -1, -2  # places to stop at; or the number of a statement or commit
-WRITES = ("INSERT", "UPDATE", "DELETE")
+WRITES = ("INSERT", "UPDATE", "DELETE", "WITH appended")
 LONG = 30.0  # seconds
 END_BACKENDS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = ANY(%s)"
 

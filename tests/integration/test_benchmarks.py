@@ -30,6 +30,33 @@ def test_one_group_is_measured_and_written_down(project_root: Path, tmp_path: Pa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bench-command.svg", "bench.json", "bench.md"]
 
 
+def test_a_short_soak_loses_nothing_and_fails_nothing(project_root: Path, tmp_path: Path) -> None:
+    """Whether it is flat takes longer than a test has."""
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.soak",
+        "--minutes",
+        "0.1",
+        "--per-second",
+        "10",
+        "--into",
+        str(tmp_path),
+    ]
+
+    ran = subprocess.run(command, cwd=project_root, env=dict(os.environ), capture_output=True, text=True, check=False)
+
+    assert (tmp_path / "soak.json").exists(), ran.stderr
+    found = json.loads((tmp_path / "soak.json").read_text())
+    assert found["load"]["errors"] == 0, found["load"]
+    assert found["load"]["events"] == found["load"]["requests"] / 2 > 0
+    assert {"web", "worker main", "worker pool", "beat", "flower", "postgres", "valkey"} == found["memory"].keys()
+    assert len(found["samples"]) >= 10
+    assert "0 differences, 0 events lost." in ran.stdout
+    assert ran.returncode == bool(found["faults"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["soak.json", "soak.md", "soak.svg"]
+
+
 def test_histories_made_by_sql_and_their_read_models_agree(database_url: str, sessions: sessionmaker[Session]) -> None:
     events = fill(database_url, orders=40)
 

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session, sessionmaker
 
+from core.database import driver_connection
 from core.event_sourcing.postgres_store import PostgresEventStore
 from core.read_models import details
 from core.read_models.details import find_details, order_items
@@ -35,7 +36,7 @@ def summary(sessions: sessionmaker[Session]) -> OrderHeader | None:
 
 def assert_shows_the_events(sessions: sessionmaker[Session]) -> None:
     with sessions.begin() as session:
-        stream = list(PostgresEventStore(session).read_stream(ORDER_ID))
+        stream = list(PostgresEventStore(driver_connection(session)).read_stream(ORDER_ID))
         details = find_details(session, ORDER_ID)
     assert details == fold(PROJECTORS["details"], stream)[ORDER_ID]
     assert summary(sessions) == fold(PROJECTORS["summary"], stream)[ORDER_ID]
@@ -71,7 +72,7 @@ def test_a_hint_delivered_twice_changes_nothing(sessions: sessionmaker[Session])
 def test_a_late_hint_does_not_bring_an_old_version_back(sessions: sessionmaker[Session]) -> None:
     append(sessions, [PLACED, LAPTOP_ADDED])
     with sessions.begin() as session:
-        early = list(PostgresEventStore(session).read_stream(ORDER_ID))
+        early = list(PostgresEventStore(driver_connection(session)).read_stream(ORDER_ID))
     append(sessions, [MICE_ADDED, CONFIRMED], after=2)
     project_all(sessions)
 
