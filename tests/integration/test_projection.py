@@ -145,7 +145,7 @@ def test_who_waits_for_a_row_goes_on_from_what_the_other_has_written(
             stored = projector.lock(session, [ORDER_ID])
             waiting = thread.submit(project, sessions, projector, [ORDER_ID])
             wait_for_lock(sessions)
-            [second] = list(PostgresEventStore(session).read_stream(ORDER_ID, after=1))[:1]
+            [second] = list(PostgresEventStore(driver_connection(session)).read_stream(ORDER_ID, after=1))[:1]
             projector.save(session, [projector.evolve(stored[ORDER_ID], second)])
         projected = waiting.result(10)
 
