@@ -7,6 +7,7 @@ from kombu import Exchange, Queue
 from core.settings import Settings
 
 broker_url = Settings.load().redis_url
+broker_transport = "worker.redis_transport:Transport"
 imports = ["worker.tasks"]
 
 # Ids in JSON, nothing else; nobody waits for a result.

@@ -12,7 +12,7 @@ from benchmarks.comparators.empty_task import empty, note_seconds_since
 from benchmarks.programs import pause, resume
 from benchmarks.store_load import sessions_for
 from core.command_handler import OrderCommandHandler
-from core.event_sourcing.postgres_store import transaction
+from core.event_sourcing.postgres_store import stores
 from core.orders.commands import PlaceOrder
 from worker.enqueue import Enqueuer
 from worker.tasks import project_event
@@ -56,8 +56,7 @@ def visible_after(database_url: str, per_second: float, seconds: float) -> list[
     def place() -> None:
         ids.append(str(uuid7()))
         command = PlaceOrder(order_id=ids[-1], customer_name="山田太郎", total_amount=83000)
-        with sessions() as session:
-            enqueuer.enqueue(OrderCommandHandler(transaction(session)).handle(command))
+        enqueuer.enqueue(OrderCommandHandler(stores(sessions.kw["bind"])).handle(command))
 
     at_pace(place, per_second, seconds)
     with psycopg.connect(database_url, autocommit=True) as connection:

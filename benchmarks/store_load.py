@@ -14,7 +14,7 @@ from benchmarks.threads import rate_in_threads
 from core.command_handler import utc_now
 from core.database import session_factory
 from core.event_sourcing.event_store import NewEvent
-from core.event_sourcing.postgres_store import PostgresEventStore
+from core.event_sourcing.postgres_store import stores
 from core.orders.order import Order
 
 HEAD_START = 0.3  # seconds, so that the processes begin together
@@ -31,8 +31,8 @@ def append_placed(sessions: sessionmaker[Session]) -> None:
     now = utc_now()
     order = Order.place(order_id=str(uuid7()), customer_name="山田太郎", total_amount=83000, now=now)
     new = [NewEvent(event=event, occurred_at=now) for event in order.uncommitted_events]
-    with sessions.begin() as session:
-        PostgresEventStore(session).append(order.id, 0, new)
+    with stores(sessions.kw["bind"])() as store:
+        store.append(order.id, 0, new)
 
 
 def append_rate(database_url: str, threads: int, seconds: float, start_at: float = 0.0) -> float:

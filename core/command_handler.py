@@ -2,12 +2,13 @@
 
 import random
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import assert_never
 
-from core.event_sourcing.event_store import RecordedEvent, Transaction, WrongExpectedVersion
+from core.event_sourcing.event_store import OpenStore, RecordedEvent, WrongExpectedVersion
 from core.event_sourcing.repository import OrderRepository
+from core.idempotency import IdempotencyKey
 from core.orders.commands import (
     AddOrderItem,
     CancelOrder,
@@ -44,10 +45,10 @@ def utc_now() -> datetime:
 
 
 class OrderCommandHandler:
-    """Each attempt has a transaction of its own; when `handle` returns, the events are committed."""
+    """Nothing is held between load and append; when `handle` returns, the events are committed."""
 
-    def __init__(self, transaction: Transaction, clock: Callable[[], datetime] = utc_now) -> None:
-        self._transaction = transaction
+    def __init__(self, open_store: OpenStore, clock: Callable[[], datetime] = utc_now) -> None:
+        self._open_store = open_store
         self._clock = clock
 
     def handle(
@@ -56,17 +57,17 @@ class OrderCommandHandler:
         metadata: Mapping[str, str] | None = None,
         *,
         expected_versions: Collection[int] | None = None,
-        before_commit: Callable[[Sequence[RecordedEvent]], None] | None = None,
+        once: IdempotencyKey | None = None,
     ) -> list[RecordedEvent]:
-        """The stored events. `before_commit` is told of them within their transaction, and may raise to undo it.
+        """The stored events, and the key with them.
 
         Raises OrderError when the order refuses, OrderHasMovedOn when it is at none of `expected_versions`,
-        ConcurrentChange after the last lost race."""
+        KeyUsed, ConcurrentChange after the last lost race."""
         for attempt in range(ATTEMPTS):
             if attempt:
                 time.sleep(random.uniform(0, LONGEST_FIRST_PAUSE * 2 ** (attempt - 1)))
             try:
-                return self._attempt(command, metadata or {}, expected_versions, before_commit)
+                return self._attempt(command, metadata or {}, expected_versions, once)
             except WrongExpectedVersion as lost_race:
                 if isinstance(command, PlaceOrder):
                     raise OrderAlreadyPlaced(command.order_id) from lost_race
@@ -77,23 +78,20 @@ class OrderCommandHandler:
         command: OrderCommand,
         metadata: Mapping[str, str],
         expected_versions: Collection[int] | None,
-        before_commit: Callable[[Sequence[RecordedEvent]], None] | None,
+        once: IdempotencyKey | None,
     ) -> list[RecordedEvent]:
-        with self._transaction() as store:
+        with self._open_store() as store:
             orders = OrderRepository(store)
-            now = self._clock()
+            now, replayed = self._clock(), 0
             if isinstance(command, PlaceOrder):
                 order = place(command, now)
             else:
-                order, last_event_at = orders.load(command.order_id)
+                order, last_event_at, replayed = orders.load(command.order_id)
                 if expected_versions is not None and order.version not in expected_versions:
                     raise OrderHasMovedOn(command.order_id, order.version)
                 now = max(now, last_event_at)  # clocks differ, but an order's history never runs backwards
                 decide(order, command, now)
-            recorded = orders.save(order, now=now, metadata=metadata)
-            if before_commit is not None:
-                before_commit(recorded)
-            return recorded
+            return orders.save(order, now=now, metadata=metadata, once=once, replayed=replayed)
 
 
 def place(command: PlaceOrder, now: datetime) -> Order:

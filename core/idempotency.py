@@ -1,20 +1,17 @@
-"""Idempotency keys: what a command that came with one has answered, stored in the transaction of its events.
+"""Idempotency keys: what a command that came with one has answered, stored by the statement that stores its events.
 
 Follows draft-ietf-httpapi-idempotency-key-header-07. A key that is remembered twice at once lets one command through:
 the primary key referees, as it does between writers of one stream.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import BigInteger, Column, DateTime, Integer, LargeBinary, Table, Text, delete, func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import BigInteger, Column, DateTime, Delete, Integer, LargeBinary, Table, Text, delete, func, select
 from sqlalchemy.orm import Session
 
 from core.database import metadata
-from core.event_sourcing.event_store import RecordedEvent
 
 idempotency_keys = Table(
     "idempotency_keys",
@@ -41,8 +38,9 @@ class KeyUsedForAnotherRequest(Exception):
     """The key was sent before with a different request."""
 
 
-class KeyUsedMeanwhile(Exception):
-    """Another request with the same key was stored first; this one is undone, and the other's outcome can be read."""
+class KeyUsed(Exception):
+    """A request with the same key was stored before; nothing is stored for this one, and the other's outcome is there
+    to be read, unless it has expired."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,26 +66,17 @@ class IdempotencyKey:
             raise KeyUsedForAnotherRequest
         return Outcome(found.order_id, found.version, found.position)
 
-    def remembering(self, session: Session) -> Callable[[Sequence[RecordedEvent]], None]:
-        """What stores the outcome within the command's transaction, and raises KeyUsedMeanwhile."""
-
-        def remember(recorded: Sequence[RecordedEvent]) -> None:
-            last = recorded[-1]
-            row: dict[str, Any] = {"request_hash": self.request_hash, "created_at": func.now()}
-            row |= {"order_id": last.aggregate_id, "version": last.version, "position": last.position}
-            statement = insert(idempotency_keys).values(owner=self.owner, key=self.key, **row)
-            statement = statement.on_conflict_do_update(
-                constraint=idempotency_keys.primary_key,
-                set_=row,
-                where=idempotency_keys.c.created_at <= func.now() - self.lifetime,
-            )
-            if session.execute(statement.returning(idempotency_keys.c.key)).scalar() is None:
-                raise KeyUsedMeanwhile
-
-        return remember
+    def forget_expired(self, session: Session) -> None:
+        """Free the key if it was used too long ago."""
+        keys = idempotency_keys.c
+        with session.begin():
+            session.execute(_expired(self.lifetime).where(keys.owner == self.owner, keys.key == self.key))
 
 
 def prune(session: Session, lifetime: timedelta) -> int:
     """Delete the keys that have expired; returns how many."""
-    expired = delete(idempotency_keys).where(idempotency_keys.c.created_at <= func.now() - lifetime)
-    return len(session.execute(expired.returning(idempotency_keys.c.key)).all())
+    return len(session.execute(_expired(lifetime).returning(idempotency_keys.c.key)).all())
+
+
+def _expired(lifetime: timedelta) -> Delete:
+    return delete(idempotency_keys).where(idempotency_keys.c.created_at <= func.now() - lifetime)

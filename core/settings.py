@@ -35,8 +35,12 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
+    """The broker is Redis too unless it has a URL of its own; without a `replica_url` the database answers queries."""
+
     database_url: str
-    redis_url: str
+    redis_url: str | None
+    broker_url: str
+    replica_url: str | None = None
     patience: Patience = Patience()
     idempotency_hours: int = 24
     log_format: str = "json"
@@ -46,9 +50,15 @@ class Settings:
     def load(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
         """Raises MissingSetting, WrongSetting."""
         local = _local_urls(Path(environment.get("DATA_DIR") or "var"))
+        database_url = _url("DATABASE_URL", environment, local.get("database_url"))
+        broker_url = _broker_url(environment, local.get("broker_url"))
+        find_redis = _optional_url if broker_url else _url
+        redis_url = find_redis("REDIS_URL", environment, local.get("redis_url"))
         return cls(
-            database_url=_url("DATABASE_URL", environment, local.get("database_url")),
-            redis_url=_url("REDIS_URL", environment, local.get("redis_url")),
+            database_url=database_url,
+            redis_url=redis_url,
+            broker_url=broker_url or redis_url or "",
+            replica_url=_optional_url("DATABASE_REPLICA_URL", environment, local.get("replica_url")),
             patience=Patience(
                 attempts=int(number("PROJECTION_ATTEMPTS", environment, "5", *ATTEMPTS)),
                 first_pause=float(number("PROJECTION_FIRST_PAUSE", environment, "1", *SECONDS)),
@@ -60,11 +70,27 @@ class Settings:
         )
 
 
+def is_redis(broker_url: str) -> bool:
+    return broker_url.startswith(("redis://", "rediss://"))
+
+
+def _broker_url(environment: Mapping[str, str], local: str | None) -> str | None:
+    url = environment.get("BROKER_URL") or local
+    if url and not (is_redis(url) or url.startswith(("amqp://", "amqps://"))):
+        raise WrongSetting("BROKER_URL must be like redis://… or amqp://user:password@host:port/vhost.")
+    return _optional_url("BROKER_URL", environment, local)
+
+
 def _url(name: str, environment: Mapping[str, str], local: str | None) -> str:
-    url = environment.get(name) or local
+    url = _optional_url(name, environment, local)
     if not url:
         raise MissingSetting(f"{name} is not set and no `make run` is up here: set it, or start `make run`.")
-    if environment.get(name):
+    return url
+
+
+def _optional_url(name: str, environment: Mapping[str, str], local: str | None) -> str | None:
+    url = environment.get(name) or local
+    if url and environment.get(name):
         try:
             refuse_weak_url(name, url, environment)
         except WeakSecret as weak:

@@ -77,6 +77,6 @@ def _password(parts: URL, environment: Mapping[str, str]) -> str | None:
 
 def _proven_otherwise(parts: URL, environment: Mapping[str, str]) -> bool:
     if not _is_for_libpq(parts):
-        return not REDIS_PROOFS.isdisjoint(parts.query)
+        return parts.drivername.startswith("redis") and not REDIS_PROOFS.isdisjoint(parts.query)
     in_environment = any(environment.get(name) for name in LIBPQ_PROOFS_IN_ENVIRONMENT)
     return in_environment or not LIBPQ_PROOFS.isdisjoint(parts.query)

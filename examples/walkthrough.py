@@ -17,7 +17,7 @@ from core.read_models.summary import SummaryProjector
 FIRST, SECOND = "ORDER-001", "ORDER-002"
 
 store = InMemoryEventStore()
-handler = OrderCommandHandler(store.transaction)
+handler = OrderCommandHandler(store.open)
 
 
 def step(number: int, title: str) -> None:

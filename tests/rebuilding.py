@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.event_sourcing.ids import IdRange
-from core.read_models.verify import verify
+from core.read_models.verify import verify, verify_counters
 from core.read_models.wiring import PROJECTORS
 from tests.e2e.stack import ROOT
 from tests.read_side import run, value
@@ -82,6 +82,7 @@ def assert_equal_to_events(sessions: Sessions) -> None:
     orders = value(sessions, "SELECT count(DISTINCT aggregate_id) FROM events")
     assert (found.differences, found.broken, found.behind) == ([], [], 0)
     assert found.rows == orders * len(PROJECTORS)
+    assert verify_counters(sessions, PROJECTORS) == []
 
 
 def ranges_left_behind(sessions: Sessions) -> int:

@@ -6,8 +6,9 @@ from datetime import datetime
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.command_handler import OrderCommandHandler
+from core.database import driver_connection
 from core.event_sourcing.event_store import NewEvent
-from core.event_sourcing.postgres_store import PostgresEventStore, transaction
+from core.event_sourcing.postgres_store import PostgresEventStore, stores
 from core.orders.commands import OrderCommand
 from core.orders.events import OrderEvent
 from tests.examples import NOON, ORDER_ID
@@ -24,10 +25,9 @@ def append(
     """One transaction; the events' own order_id is left as it is."""
     with sessions.begin() as session:
         new = [NewEvent(event=event, occurred_at=occurred_at) for event in events]
-        PostgresEventStore(session).append(order_id, after, new)
+        PostgresEventStore(driver_connection(session)).append(order_id, after, new)
 
 
 def handle(sessions: sessionmaker[Session], command: OrderCommand, *, at: datetime) -> None:
     """By a clock that says so. Raises OrderError."""
-    with sessions() as session:
-        OrderCommandHandler(transaction(session), lambda: at).handle(command)
+    OrderCommandHandler(stores(sessions.kw["bind"]), lambda: at).handle(command)

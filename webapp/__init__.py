@@ -17,6 +17,7 @@ from webapp import (
     auth,
     cli,
     commands,
+    database,
     error_handlers,
     health,
     queries,
@@ -26,7 +27,6 @@ from webapp import (
     waiting,
 )
 from webapp.contract import pages
-from webapp.database import db, engine_options, migrate
 from webapp.json_text import ExactJson
 from webapp.requests import LARGEST_BODY
 from webapp.web_settings import WebSettings
@@ -46,10 +46,13 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     except (MissingSetting, WrongSetting) as error:
         raise NoAppException(str(error)) from error
     app = Flask(__name__, static_folder=None)
+    engine_options = database.engine_options(web.statement_timeout, web.pool_timeout)
     app.config.from_mapping(
         SQLALCHEMY_DATABASE_URI=sqlalchemy_url(settings.database_url),
-        SQLALCHEMY_ENGINE_OPTIONS=engine_options(web.statement_timeout, web.pool_timeout),
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options,
+        SQLALCHEMY_BINDS=database.replica_binds(settings.replica_url, engine_options),
         REDIS_URL=settings.redis_url,
+        BROKER_URL=settings.broker_url,
         IDEMPOTENCY_HOURS=settings.idempotency_hours,
         # Werkzeug cuts a chunked body off at this length; the byte more shows that it was too long.
         MAX_CONTENT_LENGTH=LARGEST_BODY + 1,
@@ -63,9 +66,10 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.url_map.converters["order_id"] = OrderIdConverter
     app.url_map.merge_slashes = False
     app.extensions[commands.ENQUEUER] = Enqueuer()
-    app.extensions[waiting.WAITS] = waiting.Waits(libpq_url(settings.database_url))
-    db.init_app(app)
-    migrate.init_app(app)
+    app.extensions[waiting.WAITS] = waiting.Waits(
+        libpq_url(settings.database_url), waiting.REPLAY_SECONDS if settings.replica_url else waiting.RECHECK_SECONDS
+    )
+    database.init_app(app)
     _guard(app, web)
     for part in (error_handlers, cli, pages):
         part.init_app(app)

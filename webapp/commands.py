@@ -6,8 +6,8 @@ from pydantic import BaseModel
 from uuid_utils import uuid7
 
 from core.command_handler import ConcurrentChange, OrderCommandHandler, OrderHasMovedOn
-from core.event_sourcing.postgres_store import transaction
-from core.idempotency import IdempotencyKey, KeyUsedMeanwhile, Outcome
+from core.event_sourcing.postgres_store import stores
+from core.idempotency import IdempotencyKey, KeyUsed, Outcome
 from core.orders.commands import AddOrderItem, CancelOrder, ConfirmOrder, OrderCommand, PlaceOrder, ShipOrder
 from core.orders.errors import OrderError
 from webapp import headers
@@ -62,26 +62,27 @@ def ship_order(order_id: str) -> ResponseReturnValue:
 
 def accept(command: OrderCommand, body: BaseModel) -> ResponseReturnValue:
     """Append and commit, then tell the workers, then answer; or answer again what this Idempotency-Key got before."""
-    key = headers.idempotency_key(body)
-    outcome = key.outcome(db.session()) if key else None
-    replayed = outcome is not None
-    if outcome is None:
-        try:
+    key, replayed = headers.idempotency_key(body), False
+    try:
+        outcome = _run(command, key)
+    except (KeyUsed, OrderError, OrderHasMovedOn, ConcurrentChange) as refusal:
+        found = key.outcome(db.session()) if key else None
+        if found is not None:
+            outcome, replayed = found, True
+        elif key and isinstance(refusal, KeyUsed):  # too long ago
+            key.forget_expired(db.session())
             outcome = _run(command, key)
-        except (KeyUsedMeanwhile, OrderError, OrderHasMovedOn, ConcurrentChange):
-            outcome, replayed = key.outcome(db.session()) if key else None, True
-            if outcome is None:
-                raise
+        else:
+            raise
     return _answer(outcome, created=isinstance(command, PlaceOrder), replayed=replayed)
 
 
 def _run(command: OrderCommand, key: IdempotencyKey | None) -> Outcome:
-    session = db.session()
-    recorded = OrderCommandHandler(transaction(session)).handle(
+    recorded = OrderCommandHandler(stores(db.engine)).handle(
         command,
         metadata=event_metadata(),
         expected_versions=headers.expected_versions(),
-        before_commit=key.remembering(session) if key else None,
+        once=key,
     )
     enqueuer: Enqueuer = current_app.extensions[ENQUEUER]
     enqueuer.enqueue(recorded)

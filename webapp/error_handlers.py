@@ -3,10 +3,11 @@
 import logging
 from typing import Any
 
+import psycopg
 from flask import Flask, Response
 from flask.typing import ResponseReturnValue
 from flask_limiter.errors import RateLimitExceeded
-from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
@@ -26,6 +27,7 @@ from webapp.requests import InvalidRequest, UnsupportedMediaType
 
 logger = logging.getLogger(__name__)
 
+GIVEN_UP = {"57014", "40001"}  # query_canceled, serialization_failure
 MOST_FAULTS = 100  # that an answer lists
 
 _OF_STATUS = {
@@ -66,6 +68,9 @@ def init_app(app: Flask) -> None:
         InterfaceError: _database_away,
         PoolTimeout: _database_busy,
         ProgrammingError: _programming,
+        psycopg.OperationalError: _database_away,
+        psycopg.InterfaceError: _database_away,
+        psycopg.ProgrammingError: _programming,
         Exception: _unexpected,
     }
     for error, handler in handlers.items():
@@ -107,18 +112,25 @@ def _database_busy(error: Exception) -> Response:
 
 
 def _database_away(error: Exception) -> Response:
-    """A statement that was given up after `statement_timeout` comes as such an error too."""
-    if isinstance(error, OperationalError) and getattr(error.orig, "sqlstate", None) == "57014":
+    """A statement that was given up comes as such an error too: after `statement_timeout`, or because a replica had to
+    replay what it was in the way of."""
+    if _sqlstate(error) in GIVEN_UP:
         return _database_busy(error)
     logger.error("The database is away: %s", describe(error))
     return answer(problems.DATABASE_AWAY, "The database does not answer; try again.", headers={"Retry-After": "2"})
 
 
-def _programming(error: ProgrammingError) -> Response:
+def _programming(error: Exception) -> Response:
     """A missing table is a database that is not migrated yet; anything else is a fault of ours."""
-    if getattr(error.orig, "sqlstate", None) == "42P01":
+    if _sqlstate(error) == "42P01":
         return _database_away(error)
     return _unexpected(error)
+
+
+def _sqlstate(error: Exception) -> str | None:
+    """PostgreSQL's code for it; None for what it has not said."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return getattr(cause, "sqlstate", None)
 
 
 def _unexpected(error: Exception) -> Response:

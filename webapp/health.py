@@ -3,10 +3,6 @@
 from alembic.script import ScriptDirectory
 from flask import Blueprint, current_app
 from flask.typing import ResponseReturnValue
-from redis import Redis
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-from redis.retry import Retry
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -14,12 +10,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from core.durability import dangers
 from core.read_models.status import seconds_since_catch_up
 from core.read_models.wiring import PROJECTORS
-from webapp import problems
+from webapp import problems, readiness
 from webapp.database import db, migrate
 
 bp = Blueprint("health", __name__)
 
-REDIS_TIMEOUT = 0.5  # seconds
 CATCH_UP_OVERDUE = 15  # seconds; it should come by every two
 
 
@@ -30,14 +25,19 @@ def livez() -> ResponseReturnValue:
 
 @bp.get("/readyz")
 def readyz() -> ResponseReturnValue:
-    """503 while PostgreSQL is away or not migrated; without Redis or catch-up it works, but news may be late."""
-    checks = {"postgresql": _postgresql(), "redis": _redis()}
+    """503 while PostgreSQL is away or not migrated; without a broker or catch-up news may be late."""
+    checks = {"postgresql": _postgresql(), **_neighbours()}
     if checks["postgresql"] != "ok":
         return problems.answer(problems.NOT_READY, checks["postgresql"], headers={"Retry-After": "2"}, checks=checks)
     checks["catch_up"] = _catch_up()
     if danger := _danger():
         checks["durability"] = danger
     return {"status": "ready" if set(checks.values()) == {"ok"} else "degraded", "checks": checks}
+
+
+def _neighbours() -> dict[str, str]:
+    config = current_app.config
+    return readiness.of_neighbours(config["BROKER_URL"], config["REDIS_URL"], limits=bool(config["RATE_LIMIT"]))
 
 
 def _postgresql() -> str:
@@ -73,19 +73,3 @@ def _danger() -> str:
         return " ".join(dangers(db.session()))
     except (DBAPIError, PoolTimeout):
         return "PostgreSQL does not answer"
-
-
-def _redis() -> str:
-    client = Redis.from_url(
-        current_app.config["REDIS_URL"],
-        socket_connect_timeout=REDIS_TIMEOUT,
-        socket_timeout=REDIS_TIMEOUT,
-        retry=Retry(NoBackoff(), 0),
-    )
-    try:
-        client.ping()
-    except RedisError:
-        return "Redis does not answer; new events are shown by catch-up once it does"
-    finally:
-        client.close()
-    return "ok"

@@ -7,17 +7,19 @@ from typing import Any
 from flask import Blueprint, Response
 from flask.typing import ResponseReturnValue
 
+from core.database import driver_connection
 from core.event_sourcing.postgres_store import PostgresEventStore
 from core.orders.errors import OrderNotFound
 from core.read_models.details import OrderDetails, find_details
 from core.read_models.history import NoSuchVersion, audit_trail, changes, details_as_of, details_at_version
 from core.read_models.past_orders import list_orders_as_of, statistics_as_of
-from core.read_models.summary import OrderFilter, list_orders, statistics
+from core.read_models.statistics import statistics
+from core.read_models.summary import OrderFilter, list_orders
 from core.read_models.visibility import shown_position
 from core.read_models.wiring import PROJECTORS
 from webapp import headers, problems
 from webapp.cursor import encode_cursor
-from webapp.database import db
+from webapp.database import db, read_session, release
 from webapp.requests import read_query
 from webapp.schemas import (
     STATUSES,
@@ -53,7 +55,7 @@ def index_of_status(status: str) -> ResponseReturnValue:
 def show_statistics() -> ResponseReturnValue:
     query = read_query(StatisticsQuery)
     _require_position(query)
-    session = db.session()
+    session = read_session()
     return asdict(statistics_as_of(session, query.as_of) if query.as_of else statistics(session))
 
 
@@ -92,17 +94,17 @@ def show_diff(order_id: str) -> ResponseReturnValue:
 
 def _present(order_id: str, version: int) -> OrderDetails:
     """The order as the read model shows it, if need be after waiting. Raises ReadModelBehind, OrderNotFound."""
-    details = find_details(db.session(), order_id)
+    details = find_details(read_session(), order_id)
     if details is None or details.version < version:
-        stored = PostgresEventStore(db.session()).version(order_id)
+        stored = PostgresEventStore(driver_connection(db.session())).version(order_id)
         if not stored:
             raise OrderNotFound(order_id)
         if stored < version:
             raise NoSuchVersion(order_id, version, stored)
-        db.session.remove()  # a request that waits holds no connection
+        release()  # a request that waits holds no connection
         if seconds := headers.wait_seconds():
             order_is_shown(order_id, version, seconds, DETAILS)
-            details = find_details(db.session(), order_id)
+            details = find_details(read_session(), order_id)
     if details is None or details.version < version:
         shown = details.version if details else 0
         raise problems.ReadModelBehind(f"Order {order_id} is stored but shown at version {shown} only.", version=shown)
@@ -113,7 +115,7 @@ def _require_position(query: StatisticsQuery) -> None:
     """Raises ReadModelBehind."""
     position = query.min_position
     if position is not None and not position_is_shown(SUMMARY, position, headers.wait_seconds()):
-        shown = shown_position(db.session(), SUMMARY, PROJECTORS[SUMMARY])
+        shown = min(shown_position(read_session(), SUMMARY, PROJECTORS[SUMMARY]), position - 1)
         raise problems.ReadModelBehind(f"The orders are shown up to position {shown} only.", position=shown)
 
 
@@ -127,7 +129,7 @@ def _page(query: OrdersOfStatusQuery, status: str | None) -> dict[str, Any]:
         min_total_amount=query.min_total_amount,
     )
     find = partial(list_orders_as_of, moment=query.as_of) if query.as_of else list_orders
-    orders, end = find(db.session(), matching=matching, after=query.cursor, limit=query.limit)
+    orders, end = find(read_session(), matching=matching, after=query.cursor, limit=query.limit)
     return {"orders": [order._asdict() for order in orders], "next_cursor": encode_cursor(end) if end else None}
 
 

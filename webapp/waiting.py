@@ -20,18 +20,20 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from core.database import NOTICE_SILENCE
-from core.read_models.announcements import CHANNEL, EVERY_ORDER
+from core.read_models.announcements import EVERY_ORDER, listen
 from core.read_models.faults import describe
 from core.read_models.projector import Projector
-from core.read_models.visibility import shown_position, shown_version
+from core.read_models.visibility import replays, shown_position, shown_version
 from core.read_models.wiring import PROJECTORS
-from webapp.database import sessions
+from webapp.database import has_replica, read_sessions, sessions
 
 logger = logging.getLogger(__name__)
 
 WAITS = "orderlog-waits"
 MOST_WAITS = 8  # at a time in one process, half of its threads; above, requests answer as if their time were over
 RECHECK_SECONDS = 1.0  # a notification can be lost with the listener's connection
+LONGER = 1.5  # so that a lag of a replica is at most half as long again
+REPLAY_SECONDS = 0.005  # the news is the primary's; a replica shows it a little later, or much later
 RECONNECT_SECONDS = 1.0
 IDLE_SECONDS = 30.0  # after which a listener ends that nobody needs
 
@@ -44,10 +46,13 @@ LISTENER: dict[str, Any] = {
 
 
 class Waits:
-    """Make one per process, after any fork; it connects when first needed. `url` is for psycopg."""
+    """Make one per process, after any fork; it connects when first needed. `url` is for psycopg.
 
-    def __init__(self, url: str) -> None:
+    Asked again `recheck` seconds after a wake, then after longer and longer pauses, in the end once a second."""
+
+    def __init__(self, url: str, recheck: float = RECHECK_SECONDS) -> None:
         self._url = url
+        self._recheck = recheck
         self._room = threading.BoundedSemaphore(MOST_WAITS)
         self._waiting: dict[str, set[threading.Event]] = defaultdict(set)
         self._lock = threading.Lock()
@@ -62,7 +67,7 @@ class Waits:
             return False
         try:
             with self._woken(order_id) as woken:
-                return _wait(reached, woken, time.monotonic() + seconds)
+                return _wait(reached, woken, time.monotonic() + seconds, self._recheck)
         finally:
             self._room.release()
 
@@ -86,7 +91,7 @@ class Waits:
         while self._is_needed():
             try:
                 with psycopg.connect(self._url, **LISTENER) as connection:
-                    connection.execute(f"LISTEN {CHANNEL}")
+                    listen(connection)
                     self._wake(EVERY_ORDER)  # for what came before
                     while self._is_needed():
                         for news in connection.notifies(timeout=IDLE_SECONDS):
@@ -119,7 +124,15 @@ def order_is_shown(
 
 def position_is_shown(name: str, position: int, seconds: float) -> bool:
     """The same of a read model and every event up to this position."""
-    reached = _asks(lambda session: shown_position(session, name, PROJECTORS[name]) >= position)
+
+    def is_shown(session: Session) -> bool:
+        shown = shown_position(session, name, PROJECTORS[name]) >= position
+        if not (shown and has_replica()):
+            return shown
+        with sessions().begin() as primary:
+            return replays(session, primary, name, position)
+
+    reached = _asks(is_shown)
     return _waits().until(reached, EVERY_ORDER, seconds)
 
 
@@ -128,7 +141,7 @@ def _asks(question: Callable[[Session], bool]) -> Callable[[], bool]:
 
     def reached() -> bool:
         try:
-            with sessions().begin() as session:
+            with read_sessions().begin() as session:
                 return question(session)
         except (DBAPIError, PoolTimeout) as error:
             logger.warning("Nobody can say yet whether a read model shows what is waited for (%s).", describe(error))
@@ -142,11 +155,12 @@ def _waits() -> Waits:
     return waits
 
 
-def _wait(reached: Callable[[], bool], woken: threading.Event, deadline: float) -> bool:
+def _wait(reached: Callable[[], bool], woken: threading.Event, deadline: float, recheck: float) -> bool:
+    pause = recheck
     while not reached():
         left = deadline - time.monotonic()
         if left <= 0:
             return False
-        woken.wait(min(left, RECHECK_SECONDS))
+        pause = recheck if woken.wait(min(left, pause)) else min(pause * LONGER, RECHECK_SECONDS)
         woken.clear()
     return True

@@ -2,14 +2,14 @@
 
 import logging
 import time
-from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as StillSending
-from contextvars import copy_context
-from functools import partial
-from threading import BoundedSemaphore
+from collections import deque
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context, copy_context
+from threading import Event
+from typing import Any, NamedTuple
 
-from kombu import Connection
+from kombu import Connection, Producer
 
 from core.event_sourcing.event_store import RecordedEvent
 from worker.app import app
@@ -24,46 +24,71 @@ WORTH_SENDING = 1.0
 MOST_WAITING = 1000
 
 
+class Hint(NamedTuple):
+    """`since` is when it was asked for, on the monotonic clock; its log lines belong to the request's `context`."""
+
+    order_id: str
+    version: int
+    headers: dict[str, str]
+    since: float
+    context: Context
+    gone: Event
+
+
 class Enqueuer:
-    """Sends hints from a thread of its own over a connection of its own. Make one per process, after any fork."""
+    """Sends hints from a thread of its own over a connection of its own. Make one per process, after any fork.
+
+    Those that are waiting when it comes to send go together, in one message to the broker."""
 
     def __init__(self) -> None:
         self._sender = ThreadPoolExecutor(max_workers=1, thread_name_prefix="enqueue")
-        self._room = BoundedSemaphore(MOST_WAITING)
+        self._waiting: deque[Hint] = deque()
         self._connection: Connection | None = None
+        self._producer: Producer | None = None
         self._overdue = False
 
     def enqueue(self, recorded: Iterable[RecordedEvent]) -> None:
         """One task per event. Never raises and waits 40 ms at the most; what is not sent is left to catch-up."""
         for each in recorded:
-            if not self._room.acquire(blocking=False):
+            if len(self._waiting) >= MOST_WAITING:
                 logger.warning("No room to enqueue order %s; catch-up will project it.", each.aggregate_id)
                 continue
-            send = partial(self._send, each.aggregate_id, each.version, time.monotonic(), _headers(each))
-            sending = self._sender.submit(copy_context().run, send)  # its log lines are the request's
-            sending.add_done_callback(lambda _: self._room.release())
-            self._wait(sending)
+            now = time.monotonic()
+            hint = Hint(each.aggregate_id, each.version, _headers(each), now, copy_context(), Event())
+            self._waiting.append(hint)
+            self._sender.submit(self._send_waiting)
+            self._wait(hint)
 
-    def _wait(self, sending: "Future[None]") -> None:
+    def _wait(self, hint: Hint) -> None:
         """While one hint is overdue, later commands do not wait for theirs at all."""
-        try:
-            sending.result(timeout=0 if self._overdue else PATIENCE)
-        except StillSending:
+        if not self._overdue and not hint.gone.wait(PATIENCE):
             self._overdue = True
 
-    def _send(self, order_id: str, version: int, since: float, headers: dict[str, str]) -> None:
+    def _send_waiting(self) -> None:
+        """There is a call for each hint, but the first of them takes along all that are there."""
+        hints = [self._waiting.popleft() for _ in range(len(self._waiting))]
         try:
-            if time.monotonic() - since > WORTH_SENDING:
-                raise TimeoutError("the broker was away for too long")
-            if self._connection is None:
-                self._connection = connect()
-            producer = app.amqp.Producer(self._connection, auto_declare=False)
-            project_event.apply_async((order_id, version), producer=producer, retry=False, headers=headers)
-        except Exception as error:  # whatever it is, the event is stored and the answer must go out
-            logger.warning("Order %s version %s not enqueued (%s); catch-up will project it.", order_id, version, error)
+            self._send([hint for hint in hints if _is_worth_sending(hint)])
+        except Exception as error:  # whatever it is, the events are stored and the answers must go out
+            for hint in hints:
+                hint.context.run(_tell_not_enqueued, hint, error)
             self._disconnect()
-        else:
-            self._overdue = False
+        finally:
+            for hint in hints:
+                hint.gone.set()
+
+    def _send(self, hints: Sequence[Hint]) -> None:
+        if not hints:
+            return
+        if self._producer is None:
+            self._connection = connect()
+            self._producer = app.amqp.Producer(self._connection, auto_declare=False)
+            self._producer.maybe_declare(app.amqp.queues[app.conf.task_default_queue])
+        producer = self._producer
+        with producer.batch():  # type: ignore[attr-defined]  # of kombu 5.7, which the stubs do not know
+            for hint in hints:
+                project_event.apply_async((hint.order_id, hint.version), producer=producer, **_options(hint))
+        self._overdue = False
 
     def close(self) -> None:
         """Send what waits, and disconnect."""
@@ -71,9 +96,27 @@ class Enqueuer:
         self._sender.shutdown()
 
     def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._producer = self._connection, None, None
         if connection is not None:
             connection.release()
+
+
+def _options(hint: Hint) -> dict[str, Any]:
+    """Without what Celery would else work out for each: its representation for Flower, and that the queue is there."""
+    shown = {"argsrepr": f"({hint.order_id!r}, {hint.version})", "kwargsrepr": "{}"}
+    return {"headers": hint.headers, "retry": False, "declare": (), **shown}
+
+
+def _is_worth_sending(hint: Hint) -> bool:
+    if time.monotonic() - hint.since <= WORTH_SENDING:
+        return True
+    hint.context.run(_tell_not_enqueued, hint, TimeoutError("the broker was away for too long"))
+    return False
+
+
+def _tell_not_enqueued(hint: Hint, error: Exception) -> None:
+    told = (hint.order_id, hint.version, error)
+    logger.warning("Order %s version %s not enqueued (%s); catch-up will project it.", *told)
 
 
 def _headers(recorded: RecordedEvent) -> dict[str, str]:

@@ -7,7 +7,7 @@ from functools import cache
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from core.database import session_factory
+from core.database import derived_session_factory
 from core.idempotency import prune
 from core.read_models.catch_up import alone
 from core.read_models.catch_up import catch_up as run_catch_up
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 @cache
 def sessions() -> sessionmaker[Session]:
     """Made by the first task, so that each worker process has connections of its own, opened after the fork."""
-    return session_factory(Settings.load().database_url)
+    return derived_session_factory(Settings.load().database_url)
 
 
 @cache

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, delete, select
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from core.database import metadata
-from core.event_sourcing.postgres_store import events
+from core.event_sourcing.tables import events
 from core.read_models.details import order_details, order_items
 from core.read_models.summary import order_summaries
 

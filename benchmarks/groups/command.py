@@ -17,7 +17,7 @@ from benchmarks.figures import Measured, Run, in_turns
 from benchmarks.rows import ROW
 from core.command_handler import OrderCommandHandler, utc_now
 from core.database import session_factory
-from core.event_sourcing.postgres_store import transaction
+from core.event_sourcing.postgres_store import stores
 from core.orders.commands import ConfirmOrder
 
 Id = TypeVar("Id")
@@ -53,9 +53,8 @@ def pending_orders(database_url: str, number: int) -> list[str]:
 
 
 def confirm(sessions: sessionmaker[Session], order_id: str) -> None:
-    """As the web application does it, with a session per command."""
-    with sessions() as session:
-        OrderCommandHandler(transaction(session)).handle(ConfirmOrder(order_id=order_id))
+    """As the web application does it."""
+    OrderCommandHandler(stores(sessions.kw["bind"])).handle(ConfirmOrder(order_id=order_id))
 
 
 def _pending_orders_of(other: EventsourcingOrders, number: int) -> list[UUID]:

@@ -17,7 +17,7 @@ from benchmarks.requests_in_process import App
 from benchmarks.rows import ROW
 from core.command_handler import OrderCommandHandler
 from core.database import session_factory
-from core.event_sourcing.postgres_store import transaction
+from core.event_sourcing.postgres_store import stores
 from core.orders.commands import AddOrderItem
 from core.read_models.catch_up import catch_up
 from core.read_models.summary import PageEnd
@@ -118,5 +118,4 @@ def _catch_up(sessions: sessionmaker[Session]) -> None:
 
 def _add_item(sessions: sessionmaker[Session], order_id: str) -> None:
     command = AddOrderItem(order_id=order_id, product_name="ノートPC", quantity=1, unit_price=100)
-    with sessions() as session:
-        OrderCommandHandler(transaction(session)).handle(command)
+    OrderCommandHandler(stores(sessions.kw["bind"])).handle(command)

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from core.idempotency import IdempotencyKey
 from core.orders.events import OrderEvent
 
 
@@ -27,6 +28,17 @@ class RecordedEvent(NamedTuple):
     occurred_at: datetime
 
 
+class Snapshot(NamedTuple):
+    """The state of an aggregate after its event of this version, which happened at `occurred_at`.
+
+    `state` holds JSON values; another `shape` is one that this release does not read."""
+
+    version: int
+    shape: int
+    occurred_at: datetime
+    state: Mapping[str, Any]
+
+
 class WrongExpectedVersion(Exception):
     """Somebody else has appended to the stream since it was read; load it afresh and decide again."""
 
@@ -35,17 +47,30 @@ class WrongExpectedVersion(Exception):
 
 
 class EventStore(Protocol):
-    def append(self, aggregate_id: str, expected_version: int, events: Sequence[NewEvent]) -> list[RecordedEvent]:
-        """Add events after `expected_version`, all or none. Raises WrongExpectedVersion."""
+    def append(
+        self,
+        aggregate_id: str,
+        expected_version: int,
+        events: Sequence[NewEvent],
+        *,
+        once: IdempotencyKey | None = None,
+        snapshot: Snapshot | None = None,
+    ) -> list[RecordedEvent]:
+        """Add events after `expected_version`, with the key and the snapshot that go with them: all or nothing.
+
+        Raises WrongExpectedVersion, KeyUsed."""
 
     def read_stream(self, aggregate_id: str, after: int = 0) -> Iterator[RecordedEvent]:
         """The events of one aggregate with a version above `after`; nothing if it does not exist."""
+
+    def read_from_snapshot(self, aggregate_id: str, shape: int) -> tuple[Snapshot | None, Iterator[RecordedEvent]]:
+        """The latest snapshot of this shape, if there is one, and the events after it."""
 
     def read_all(self) -> Iterator[RecordedEvent]:
         """The whole log by position."""
 
 
-class Transaction(Protocol):
-    """Opens a store whose appends become visible together when the block ends, or not at all when it raises."""
+class OpenStore(Protocol):
+    """Opens a store whose every append is a transaction of its own: on disk when `append` returns."""
 
     def __call__(self) -> AbstractContextManager[EventStore]: ...

@@ -2,24 +2,37 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from threading import RLock
 
 from core.event_sourcing.codec import decode, encode
-from core.event_sourcing.event_store import NewEvent, RecordedEvent, WrongExpectedVersion
+from core.event_sourcing.event_store import NewEvent, RecordedEvent, Snapshot, WrongExpectedVersion
+from core.idempotency import IdempotencyKey, KeyUsed
 
 
 class InMemoryEventStore:
-    """Safe to share between threads."""
+    """Safe to share between threads. Its keys do not expire."""
 
     def __init__(self) -> None:
         self._log: list[tuple[RecordedEvent, str]] = []
+        self._keys: set[tuple[str, str]] = set()
+        self._snapshots: dict[str, Snapshot] = {}
         self._lock = RLock()
 
-    def append(self, aggregate_id: str, expected_version: int, events: Sequence[NewEvent]) -> list[RecordedEvent]:
+    def append(
+        self,
+        aggregate_id: str,
+        expected_version: int,
+        events: Sequence[NewEvent],
+        *,
+        once: IdempotencyKey | None = None,
+        snapshot: Snapshot | None = None,
+    ) -> list[RecordedEvent]:
         with self._lock:
             if len(list(self.read_stream(aggregate_id))) != expected_version:
                 raise WrongExpectedVersion(aggregate_id, expected_version)
+            if once is not None:
+                self._remember(once)
             recorded = [
                 RecordedEvent(
                     position=len(self._log) + number,
@@ -32,23 +45,29 @@ class InMemoryEventStore:
                 for number, new in enumerate(events, start=1)
             ]
             self._log.extend((each, json.dumps(encode(each.event))) for each in recorded)
+            if snapshot is not None:
+                self._snapshots[aggregate_id] = snapshot._replace(state=json.loads(json.dumps(snapshot.state)))
             return recorded
+
+    def _remember(self, key: IdempotencyKey) -> None:
+        if (key.owner, key.key) in self._keys:
+            raise KeyUsed
+        self._keys.add((key.owner, key.key))
 
     def read_stream(self, aggregate_id: str, after: int = 0) -> Iterator[RecordedEvent]:
         return (each for each in self.read_all() if each.aggregate_id == aggregate_id and each.version > after)
+
+    def read_from_snapshot(self, aggregate_id: str, shape: int) -> tuple[Snapshot | None, Iterator[RecordedEvent]]:
+        with self._lock:
+            found = self._snapshots.get(aggregate_id)
+            snapshot = found if found and found.shape == shape else None
+            return snapshot, self.read_stream(aggregate_id, snapshot.version if snapshot else 0)
 
     def read_all(self) -> Iterator[RecordedEvent]:
         with self._lock:
             log = list(self._log)
         return (recorded._replace(event=decode(*json.loads(stored))) for recorded, stored in log)
 
-    @contextmanager
-    def transaction(self) -> Iterator["InMemoryEventStore"]:
-        """Undoes this block's appends if it raises."""
-        with self._lock:
-            length = len(self._log)
-            try:
-                yield self
-            except BaseException:  # a KeyboardInterrupt too: the block is undone whatever ends it
-                del self._log[length:]
-                raise
+    def open(self) -> AbstractContextManager["InMemoryEventStore"]:
+        """This store, where one is to be opened."""
+        return nullcontext(self)

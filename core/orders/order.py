@@ -1,9 +1,10 @@
 """The whole life of an order: pending, then confirmed, then shipped; or cancelled on the way."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import assert_never
+from typing import Any, assert_never
 
 from core.orders import values
 from core.orders.aggregate_root import AggregateRoot
@@ -24,6 +25,9 @@ class Status(StrEnum):
     CANCELLED = "cancelled"
 
 
+STATE_SHAPE = 1  # another number for whatever changes what `state` holds or means: snapshots are then made anew
+
+
 class Order(AggregateRoot[OrderEvent]):
     """Each method checks its rule and records one event, or raises the refusal and changes nothing."""
 
@@ -35,6 +39,28 @@ class Order(AggregateRoot[OrderEvent]):
     def __init__(self) -> None:
         super().__init__()
         self.item_count = 0
+
+    def state(self) -> dict[str, Any]:
+        """All that the events so far have made of it but its version, in JSON values."""
+        return {
+            "id": self.id,
+            "customer_name": self.customer_name,
+            "total_amount": str(self.total_amount),
+            "status": self.status.value,
+            "item_count": self.item_count,
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], version: int) -> "Order":
+        """As the events up to this version have made it."""
+        order = cls()
+        order.id = state["id"]
+        order.customer_name = state["customer_name"]
+        order.total_amount = Decimal(state["total_amount"])
+        order.status = Status(state["status"])
+        order.item_count = state["item_count"]
+        order.version = version
+        return order
 
     @classmethod
     def place(

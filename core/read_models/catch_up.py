@@ -17,6 +17,7 @@ from core.database import XID8, metadata
 from core.read_models.parking import project_patiently, retry_due
 from core.read_models.projector import Failure, Projector
 from core.read_models.rows import ids_behind
+from core.read_models.wiring import COUNTERS
 from core.settings import Patience
 
 BATCH = 1000  # events
@@ -115,11 +116,19 @@ def catch_up(
         result.events += len(batch)
         with sessions.begin() as session:
             session.execute(MOVE_CHECKPOINT, {"projector": name, "events": len(batch), **asdict(reached)})
+        _fold_counters(sessions, name)
         if len(batch) < BATCH:  # what has come meanwhile is left to the next run, or this one might never end
             break
     with sessions.begin() as session:
         session.execute(HAVE_COME_BY, {"projector": name})
     return result
+
+
+def _fold_counters(sessions: sessionmaker[Session], name: str) -> None:
+    """Their changes come with events, so when there is no news there is nothing to look for."""
+    if name in COUNTERS:
+        with sessions.begin() as session:
+            COUNTERS[name].fold(session)
 
 
 @contextmanager

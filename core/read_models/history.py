@@ -8,6 +8,7 @@ from typing import Any, assert_never
 
 from sqlalchemy.orm import Session
 
+from core.database import driver_connection
 from core.event_sourcing.codec import encode
 from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.postgres_store import PostgresEventStore
@@ -60,7 +61,7 @@ class AuditEntry:
 def audit_trail(session: Session, order_id: str) -> list[AuditEntry]:
     """Raises OrderNotFound."""
     entries, before = [], None
-    for recorded in PostgresEventStore(session).read_stream(order_id):
+    for recorded in PostgresEventStore(driver_connection(session)).read_stream(order_id):
         after = PROJECTOR.evolve(before, recorded)
         entries.append(_entry(recorded, changes(before, after)))
         before = after
@@ -71,7 +72,7 @@ def audit_trail(session: Session, order_id: str) -> list[AuditEntry]:
 
 def details_at_version(session: Session, order_id: str, version: int) -> OrderDetails:
     """Raises OrderNotFound, NoSuchVersion."""
-    stream = list(PostgresEventStore(session).read_stream(order_id))
+    stream = list(PostgresEventStore(driver_connection(session)).read_stream(order_id))
     if not stream:
         raise OrderNotFound(order_id)
     if not 1 <= version <= len(stream):
@@ -81,7 +82,7 @@ def details_at_version(session: Session, order_id: str, version: int) -> OrderDe
 
 def details_as_of(session: Session, order_id: str, moment: datetime) -> OrderDetails:
     """Raises OrderNotFound, NotPlacedYet."""
-    stream = list(PostgresEventStore(session).read_stream(order_id))
+    stream = list(PostgresEventStore(driver_connection(session)).read_stream(order_id))
     if not stream:
         raise OrderNotFound(order_id)
     then = list(takewhile(lambda recorded: recorded.occurred_at <= moment, stream))

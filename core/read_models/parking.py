@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Exists, delete, exists, func, or_, select,
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.event_sourcing.ids import IdList
-from core.event_sourcing.postgres_store import events
+from core.event_sourcing.tables import events
 from core.read_models.failures import RECORD, FailingOrder, projection_failures
 from core.read_models.faults import describe, trace
 from core.read_models.projector import Failure, Projected, Projector, project

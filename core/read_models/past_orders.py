@@ -11,10 +11,11 @@ from typing import assert_never
 from sqlalchemy import ColumnElement, Subquery, case, literal, or_, select, text
 from sqlalchemy.orm import Session
 
-from core.event_sourcing.postgres_store import events
+from core.event_sourcing.tables import events
 from core.orders.order import Status
 from core.read_models.header import OrderHeader
-from core.read_models.summary import OrderFilter, OrderStatistics, PageEnd, list_orders, order_summaries
+from core.read_models.statistics import OrderStatistics
+from core.read_models.summary import OrderFilter, PageEnd, list_orders, order_summaries
 
 
 def list_orders_as_of(

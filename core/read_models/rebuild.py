@@ -1,6 +1,6 @@
 """Making read models again from events while everything keeps running: range by range of order ids, in place."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
@@ -9,12 +9,13 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.ids import Ids
-from core.event_sourcing.postgres_store import PostgresEventStore
+from core.event_sourcing.streams import read_streams
 from core.read_models.announcements import announce
 from core.read_models.parking import record_failures
 from core.read_models.projector import Failure, Projector, fold_rows, read_rows, will_pass
 from core.read_models.rebuild_plan import claim_range
 from core.read_models.rows import delete_rows
+from core.read_models.wiring import COUNTERS
 from core.settings import Patience
 
 Stream = Sequence[RecordedEvent | Failure]
@@ -31,6 +32,14 @@ def rebuild_next_range(
     return ids is not None
 
 
+def recount(sessions: sessionmaker[Session], names: Iterable[str]) -> None:
+    """Mend the counters of these read models, which are as exact as their rows unless somebody has damaged them."""
+    for name in names:
+        if name in COUNTERS:
+            with sessions.begin() as session:
+                COUNTERS[name].recount(session)
+
+
 def rebuild_orders(
     session: Session, ids: Ids, projectors: Mapping[str, Projector[Any]], patience: Patience
 ) -> dict[str, dict[str, Failure]]:
@@ -41,7 +50,7 @@ def rebuild_orders(
     shown up to that event and recorded as failing; its failures are returned by the projectors' names."""
     names = sorted(projectors)  # locked in the same order by rebuilds that run at once
     locked = {name: _lock(session, projectors[name], ids) for name in names}
-    stream = list(read_rows(PostgresEventStore(session).read_streams(ids)))
+    stream = list(read_rows(read_streams(session, ids)))
     failures = {}
     for name in names:
         failures[name] = _rebuild(session, projectors[name], ids, stream, locked[name])

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import text
@@ -29,6 +30,8 @@ CHECKED = text("""
     SELECT projector, extract(epoch FROM now() - checked_at)::float FROM projector_checkpoints
     WHERE projector = ANY(:projectors)
 """)
+
+LAST_CHECKED = text("SELECT min(checked_at) FROM projector_checkpoints WHERE projector = ANY(:projectors)")
 
 FAILING = text("""
     SELECT count(*) FILTER (WHERE next_attempt_at IS NULL), count(*) FILTER (WHERE next_attempt_at IS NOT NULL)
@@ -74,6 +77,14 @@ def seconds_since_catch_up(session: Session, names: Collection[str]) -> float | 
     rows = session.execute(CHECKED, {"projectors": list(names)})
     found = {name: float(seconds) for name, seconds in rows}
     return max(found.values()) if found.keys() == set(names) else None
+
+
+def last_catch_up(session: Session, names: Collection[str]) -> datetime | None:
+    """When the one of these projectors was visited that catch-up has visited longest ago; None if it has visited none.
+
+    Of two servers that is how far one is behind the other, whatever their clocks say."""
+    found: datetime | None = session.execute(LAST_CHECKED, {"projectors": list(names)}).scalar()
+    return found
 
 
 def _projector_status(session: Session, name: str, projector: Projector[Any]) -> ProjectorStatus:

@@ -1,19 +1,18 @@
-"""The summary of orders: one row each, for lists and statistics."""
+"""The summary of orders: one row each, for lists; its counters are in statistics.py."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import ColumnElement, FromClause, Index, Table, func, select, tuple_
+from sqlalchemy import ColumnElement, FromClause, Index, Table, select, tuple_
 from sqlalchemy.orm import Session
 
 from core.database import metadata
 from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.ids import IdList
-from core.orders.order import Status
 from core.read_models.header import OrderHeader, evolve, header_columns
-from core.read_models.rows import lock_rows, replace_rows, upsert_rows
+from core.read_models.rows import lock_rows, replace_rows, save_rows
 
 order_summaries = Table(
     "order_summary_read_models",
@@ -43,7 +42,7 @@ class SummaryProjector:
         return evolve(view, recorded)
 
     def save(self, session: Session, views: Sequence[OrderHeader]) -> None:
-        upsert_rows(session, order_summaries, views)
+        save_rows(session, order_summaries, views)
 
     def replace(self, session: Session, views: Sequence[OrderHeader], locked: Collection[str]) -> None:
         replace_rows(session, order_summaries, views, locked)
@@ -97,30 +96,3 @@ def _conditions(rows: FromClause, matching: OrderFilter) -> Iterator[ColumnEleme
         yield rows.c.placed_at < matching.placed_to
     if matching.min_total_amount is not None:
         yield rows.c.total_amount >= matching.min_total_amount
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderStatistics:
-    """`total_revenue` is the sum of the total amounts of shipped orders."""
-
-    total_count: int
-    pending_count: int
-    confirmed_count: int
-    shipped_count: int
-    cancelled_count: int
-    total_revenue: Decimal
-
-
-def statistics(session: Session) -> OrderStatistics:
-    table = order_summaries.c
-    query = select(table.status, func.count(), func.sum(table.total_amount)).group_by(table.status)
-    by_status = {status: (count, amount) for status, count, amount in session.execute(query)}
-    counts = {status: by_status.get(status.value, (0, None))[0] for status in Status}
-    return OrderStatistics(
-        total_count=sum(counts.values()),
-        pending_count=counts[Status.PENDING],
-        confirmed_count=counts[Status.CONFIRMED],
-        shipped_count=counts[Status.SHIPPED],
-        cancelled_count=counts[Status.CANCELLED],
-        total_revenue=by_status.get(Status.SHIPPED.value, (0, Decimal("0.00")))[1],
-    )

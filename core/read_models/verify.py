@@ -1,6 +1,6 @@
 """Comparing read models, row by row and field by field, with what the events say."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,9 +10,12 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.ids import IdList, IdRange, Ids
-from core.event_sourcing.postgres_store import PostgresEventStore, events
+from core.event_sourcing.streams import read_streams
+from core.event_sourcing.tables import events
+from core.read_models.counters import CounterDifference
 from core.read_models.differences import Difference, fields_that_differ
 from core.read_models.projector import Failure, Projector, read_rows
+from core.read_models.wiring import COUNTERS
 
 ORDERS_PER_STEP = 1000
 
@@ -60,6 +63,16 @@ def verify(
     return result
 
 
+def verify_counters(sessions: sessionmaker[Session], names: Iterable[str]) -> list[CounterDifference]:
+    """Compare the counters of these read models with their rows."""
+    found: list[CounterDifference] = []
+    for name in names:
+        if name in COUNTERS:
+            with sessions.begin() as session:
+                found += COUNTERS[name].differences(session)
+    return found
+
+
 def steps(sessions: sessionmaker[Session]) -> Iterator[IdRange]:
     """Ranges that together hold every id, with about a thousand orders each."""
     first = ""
@@ -92,7 +105,7 @@ def _whole_streams(session: Session, ids: Ids) -> tuple[dict[str, list[RecordedE
     """Every stream up to its first event that cannot be read or leaves a gap; and those events."""
     streams: dict[str, list[RecordedEvent]] = {}
     broken: dict[str, Failure] = {}
-    for each in read_rows(PostgresEventStore(session).read_streams(ids)):
+    for each in read_rows(read_streams(session, ids)):
         if isinstance(each, Failure):
             streams.setdefault(each.order_id, [])
             broken.setdefault(each.order_id, each)

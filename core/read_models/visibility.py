@@ -21,6 +21,13 @@ SHOWN_POSITION = """
         0)
 """
 
+# Nothing joins the events at or below the checkpoint any more, so the later ones tell two servers apart.
+STORED = text("""
+    SELECT count(*) FROM events
+    WHERE (transaction_id, position) > (CAST(:transaction_id AS xid8), :checkpoint) AND position <= :position
+""")
+CHECKPOINT = text("SELECT transaction_id::text, position FROM projector_checkpoints WHERE projector = :projector")
+
 
 def shown_version(session: Session, projectors: Mapping[str, Projector[Any]], order_id: str) -> int:
     """The version that all these read models show of the order; 0 if one does not show it."""
@@ -35,3 +42,14 @@ def shown_position(session: Session, name: str, projector: Projector[Any]) -> in
     """The position up to which the read model shows every committed event."""
     query = text(SHOWN_POSITION.format(table=projector.tables[0].name))
     return int(session.execute(query, {"projector": name}).scalar_one())
+
+
+def replays(replica: Session, primary: Session, name: str, position: int) -> bool:
+    """Whether the replica has every event up to this position that is committed on the primary.
+
+    Positions are not committed in their order, so a replica that has this event may lack an earlier one."""
+    found = replica.execute(CHECKPOINT, {"projector": name}).one_or_none()
+    transaction_id, checkpoint = found or ("0", 0)
+    range_ = {"transaction_id": transaction_id, "checkpoint": checkpoint, "position": position}
+    on_replica = replica.execute(STORED, range_).scalar_one()
+    return bool(on_replica == primary.execute(STORED, range_).scalar_one())

@@ -2,11 +2,18 @@
 
 from typing import Any
 
+from core.read_models.counters import Counters
 from core.read_models.details import DetailsProjector
 from core.read_models.projector import Projector
+from core.read_models.statistics import OrderCounters
 from core.read_models.summary import SummaryProjector
 
 PROJECTORS: dict[str, Projector[Any]] = {
     "summary": SummaryProjector(),
     "details": DetailsProjector(),
+}
+
+# Of those read models that have some.
+COUNTERS: dict[str, Counters] = {
+    "summary": OrderCounters(),
 }

@@ -8,10 +8,12 @@ from pathlib import Path
 from unittest.mock import patch
 
 from flask import Flask
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from core.event_sourcing.event_store import EventStore, RecordedEvent, Transaction
-from core.event_sourcing.postgres_store import transaction
+from core.database import driver_connection
+from core.event_sourcing.event_store import EventStore, OpenStore, RecordedEvent
+from core.event_sourcing.postgres_store import PostgresEventStore
 from webapp import commands, create_app
 from worker.enqueue import Enqueuer
 
@@ -42,15 +44,15 @@ def dies_after_commit() -> Flask:
 
 def dies_before_commit() -> Flask:
     """The event and the key are written in a transaction that nobody commits."""
-    patch.object(commands, "transaction", dying_transaction).start()
+    patch.object(commands, "stores", dying_stores).start()
     return create_app()
 
 
-def dying_transaction(session: Session) -> Transaction:
+def dying_stores(engine: Engine) -> OpenStore:
     @contextmanager
     def open_store() -> Iterator[EventStore]:
-        with transaction(session)() as store:
-            yield store
+        with Session(engine) as session, session.begin():
+            yield PostgresEventStore(driver_connection(session))
             die_once(Path(os.environ["DIE"]))
 
     return open_store

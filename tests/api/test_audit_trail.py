@@ -9,6 +9,7 @@ from uuid import UUID
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session, sessionmaker
 
+from core.database import driver_connection
 from core.event_sourcing.event_store import NewEvent
 from core.event_sourcing.postgres_store import PostgresEventStore
 from core.orders.events import OrderEvent
@@ -116,7 +117,7 @@ def test_who_did_it_is_what_the_event_says(client: FlaskClient, sessions: sessio
     told = {"actor": "shop", "correlation_id": "c-1", "causation_id": "k-1"}
     with sessions.begin() as session:
         new = NewEvent(event=PLACED, occurred_at=PLACED.placed_at, metadata=told)
-        PostgresEventStore(session).append(ORDER_ID, 0, [new])
+        PostgresEventStore(driver_connection(session)).append(ORDER_ID, 0, [new])
 
     [entry] = trail(client)
 

@@ -12,6 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session, sessionmaker
 
+from core.database import driver_connection
 from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.postgres_store import PostgresEventStore
 from core.orders.events import OrderCancelled, OrderConfirmed, OrderEvent, OrderItemAdded, OrderPlaced, OrderShipped
@@ -23,7 +24,7 @@ CHANGES = [command for command in COMMANDS if command != "place"]
 
 def history(sessions: sessionmaker[Session], order_id: str) -> list[RecordedEvent]:
     with sessions.begin() as session:
-        return list(PostgresEventStore(session).read_stream(order_id))
+        return list(PostgresEventStore(driver_connection(session)).read_stream(order_id))
 
 
 def last_event(sessions: sessionmaker[Session], order_id: str) -> OrderEvent:

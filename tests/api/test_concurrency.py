@@ -3,20 +3,21 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
+from unittest.mock import patch
 
 import psycopg
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import event
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.command_handler import ATTEMPTS
-from core.event_sourcing.event_store import RecordedEvent
+from core.database import driver_connection
+from core.event_sourcing.event_store import NewEvent, RecordedEvent
 from core.event_sourcing.postgres_store import PostgresEventStore
 from core.orders.events import OrderConfirmed, OrderEvent, OrderItemAdded
 from tests.api.calls import (
@@ -31,8 +32,7 @@ from tests.api.calls import (
     show_everything,
     stored_events,
 )
-from tests.examples import CANCELLED, LAPTOP_ADDED, PLACED
-from tests.streams import append
+from tests.examples import CANCELLED, LAPTOP_ADDED, NOON, PLACED
 
 WRITERS = 50
 
@@ -55,7 +55,7 @@ def at_once(app: Flask, asks: list[Ask[Result]]) -> list[Result]:
 
 def history(sessions: sessionmaker[Session], order_id: str) -> list[RecordedEvent]:
     with sessions.begin() as session:
-        return list(PostgresEventStore(session).read_stream(order_id))
+        return list(PostgresEventStore(driver_connection(session)).read_stream(order_id))
 
 
 def add(order_id: str, number: int) -> Ask[Answer]:
@@ -145,30 +145,29 @@ def test_writers_of_other_orders_do_not_wait(app: Flask, client: FlaskClient, da
 
 
 @contextmanager
-def somebody_else_first(
-    app: Flask, sessions: sessionmaker[Session], winner: OrderEvent, times: int = 1
-) -> Iterator[list[int]]:
+def somebody_else_first(sessions: sessionmaker[Session], winner: OrderEvent, times: int = 1) -> Iterator[list[int]]:
     """Just before the application appends, another connection appends this and commits. Yields the versions lost."""
     lost: list[int] = []
+    really_append = PostgresEventStore.append
 
-    def overtake(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
-        if "INSERT INTO events" in statement and len(lost) < times:
-            lost.append(parameters["version"])
-            append(sessions, [winner], order_id=parameters["aggregate_id"], after=parameters["version"] - 1)
+    def overtaken(
+        store: PostgresEventStore, aggregate_id: str, expected_version: int, events: Sequence[NewEvent], **beside: Any
+    ) -> list[RecordedEvent]:
+        if len(lost) < times:
+            lost.append(expected_version + 1)
+            with sessions.begin() as session:
+                others = PostgresEventStore(driver_connection(session))
+                really_append(others, aggregate_id, expected_version, [NewEvent(event=winner, occurred_at=NOON)])
+        return really_append(store, aggregate_id, expected_version, events, **beside)
 
-    with app.app_context():
-        engine = app.extensions["sqlalchemy"].engine
-    event.listen(engine, "before_cursor_execute", overtake)
-    yield lost
-    event.remove(engine, "before_cursor_execute", overtake)
+    with patch.object(PostgresEventStore, "append", overtaken):
+        yield lost
 
 
-def test_a_command_that_loses_some_races_is_tried_again(
-    app: Flask, client: FlaskClient, sessions: sessionmaker[Session]
-) -> None:
+def test_a_command_that_loses_some_races_is_tried_again(client: FlaskClient, sessions: sessionmaker[Session]) -> None:
     order_id = order_after(client, "add_item")
 
-    with somebody_else_first(app, sessions, LAPTOP_ADDED, times=3) as lost:
+    with somebody_else_first(sessions, LAPTOP_ADDED, times=3) as lost:
         answer = send(client, "confirm", order_id)
 
     assert lost == [3, 4, 5]
@@ -176,11 +175,11 @@ def test_a_command_that_loses_some_races_is_tried_again(
 
 
 def test_a_command_that_loses_every_race_is_told_so_and_stores_nothing(
-    app: Flask, client: FlaskClient, sessions: sessionmaker[Session]
+    client: FlaskClient, sessions: sessionmaker[Session]
 ) -> None:
     order_id = order_after(client, "add_item")
 
-    with somebody_else_first(app, sessions, LAPTOP_ADDED, times=1000) as lost:
+    with somebody_else_first(sessions, LAPTOP_ADDED, times=1000) as lost:
         document = problem(send(client, "confirm", order_id), 409, "concurrent-change")
 
     assert order_id in document["detail"]
@@ -192,11 +191,11 @@ def test_a_command_that_loses_every_race_is_told_so_and_stores_nothing(
 
 
 def test_a_retried_command_decides_on_what_the_winner_changed(
-    app: Flask, client: FlaskClient, sessions: sessionmaker[Session]
+    client: FlaskClient, sessions: sessionmaker[Session]
 ) -> None:
     order_id = place(client)
 
-    with somebody_else_first(app, sessions, CANCELLED) as lost:
+    with somebody_else_first(sessions, CANCELLED) as lost:
         document = problem(send(client, "add_item", order_id), 409, "refused-by-status")
 
     assert lost == [2]
@@ -205,11 +204,11 @@ def test_a_retried_command_decides_on_what_the_winner_changed(
 
 
 def test_placing_under_an_id_that_was_taken_in_the_same_moment_is_refused(
-    app: Flask, client: FlaskClient, sessions: sessionmaker[Session]
+    client: FlaskClient, sessions: sessionmaker[Session]
 ) -> None:
     path, body = COMMANDS["place"]
 
-    with somebody_else_first(app, sessions, PLACED) as lost:
+    with somebody_else_first(sessions, PLACED) as lost:
         document = problem(client.post(path, json=body), 409, "order-already-placed")
 
     assert lost == [1]

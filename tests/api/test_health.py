@@ -24,7 +24,7 @@ def test_the_process_lives(client: FlaskClient) -> None:
 
 def test_the_process_lives_without_any_server(valkey: ValkeyServer) -> None:
     app = make_app(f"postgresql://{NOTHING_LISTENS}/orderlog", valkey.url)
-    app.config["REDIS_URL"] = f"redis://{NOTHING_LISTENS}"
+    app.config["BROKER_URL"] = f"redis://{NOTHING_LISTENS}"
 
     assert app.test_client().get("/livez").status_code == 200
 
@@ -40,20 +40,20 @@ def assert_degraded(client: FlaskClient) -> None:
 
 
 def test_it_is_degraded_but_ready_without_redis(app: Flask, client: FlaskClient) -> None:
-    app.config["REDIS_URL"] = f"redis://{NOTHING_LISTENS}"
+    app.config["BROKER_URL"] = f"redis://{NOTHING_LISTENS}"
 
     assert_degraded(client)
 
 
 def test_it_is_degraded_when_redis_refuses_the_password(app: Flask, client: FlaskClient, valkey: ValkeyServer) -> None:
-    app.config["REDIS_URL"] = f"redis://:wrong@127.0.0.1:{valkey.port}/0"
+    app.config["BROKER_URL"] = f"redis://:wrong@127.0.0.1:{valkey.port}/0"
 
     assert_degraded(client)
 
 
 def test_it_is_degraded_soon_when_redis_accepts_and_never_answers(app: Flask, client: FlaskClient) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        app.config["REDIS_URL"] = f"redis://127.0.0.1:{silent.getsockname()[1]}"
+        app.config["BROKER_URL"] = f"redis://127.0.0.1:{silent.getsockname()[1]}"
         asked = time.monotonic()
 
         assert_degraded(client)

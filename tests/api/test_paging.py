@@ -13,6 +13,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session, sessionmaker
 
+from core.database import driver_connection
 from core.event_sourcing.event_store import NewEvent
 from core.event_sourcing.postgres_store import PostgresEventStore
 from core.orders.events import OrderEvent
@@ -92,7 +93,9 @@ def test_a_page_has_50_orders_unless_asked_and_200_at_most(
     with sessions.begin() as session:
         for n in range(201):
             placed = replace(PLACED, order_id=f"ORDER-{n}")
-            PostgresEventStore(session).append(placed.order_id, 0, [NewEvent(event=placed, occurred_at=NOON)])
+            PostgresEventStore(driver_connection(session)).append(
+                placed.order_id, 0, [NewEvent(event=placed, occurred_at=NOON)]
+            )
     for projector in PROJECTORS.values():
         project(sessions, projector, [f"ORDER-{n}" for n in range(201)])
 

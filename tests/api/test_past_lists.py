@@ -11,6 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session, sessionmaker
 
+from core.database import driver_connection
 from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.postgres_store import PostgresEventStore
 from core.orders.commands import AddOrderItem, CancelOrder, ConfirmOrder, OrderCommand, PlaceOrder, ShipOrder
@@ -51,7 +52,7 @@ def log(sessions: sessionmaker[Session]) -> list[RecordedEvent]:
             handle(sessions, random_command(chance), at=at)
     show_everything(sessions)
     with sessions.begin() as session:
-        return list(PostgresEventStore(session).read_all())
+        return list(PostgresEventStore(driver_connection(session)).read_all())
 
 
 def moments() -> list[datetime]:

@@ -9,6 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session, sessionmaker
 
+from core.database import driver_connection
 from core.event_sourcing.postgres_store import PostgresEventStore
 from core.orders.commands import OrderCommand
 from tests.api.calls import LAPTOP, MICE, faults, place, problem, read, send, show_everything
@@ -85,7 +86,7 @@ def test_times_of_an_order_never_run_backwards_though_clocks_differ(
         handle(sessions, command, at=NOON + timedelta(minutes=minutes))
 
     with sessions.begin() as session:
-        stream = list(PostgresEventStore(session).read_stream(ORDER_ID))
+        stream = list(PostgresEventStore(driver_connection(session)).read_stream(ORDER_ID))
     assert [recorded.occurred_at for recorded in stream] == [NOON + timedelta(minutes=at) for at in (10, 10, 20, 20)]
     details = read(client.get(f"/orders/{ORDER_ID}?version=4"))
     assert details["confirmed_at"] == details["cancelled_at"] == "2026-01-01T12:20:00Z"

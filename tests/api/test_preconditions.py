@@ -107,11 +107,11 @@ def test_of_two_clients_that_saw_the_same_version_one_wins(app: Flask, sessions:
 
 
 def test_a_command_that_loses_the_race_after_its_version_was_checked_is_not_run(
-    app: Flask, client: FlaskClient, sessions: sessionmaker[Session]
+    client: FlaskClient, sessions: sessionmaker[Session]
 ) -> None:
     order_id = place(client)
 
-    with somebody_else_first(app, sessions, LAPTOP_ADDED) as lost:
+    with somebody_else_first(sessions, LAPTOP_ADDED) as lost:
         answer = send(client, "add_item", order_id, {"If-Match": '"1"'})
 
     assert lost == [2]

@@ -17,6 +17,7 @@ from tests.api.databases import new_database
 from tests.api.remote import Remote, RemoteAnswer
 from tests.api.web_server import WebServer
 from tests.api.worker import Worker
+from tests.replica import Replica
 from webapp.waiting import RECHECK_SECONDS
 
 WAIT = {"Prefer": "wait=10"}
@@ -29,17 +30,24 @@ class Service:
     sessions: sessionmaker[Session]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=["one server", "replica"])
 def service(
-    postgres: PostgresServer, migrated_template: str, tmp_path_factory: pytest.TempPathFactory
+    postgres: PostgresServer,
+    migrated_template: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
 ) -> Iterator[Service]:
     """Both sides: a web server of two processes, and a worker that has projected its first order."""
     folder = tmp_path_factory.mktemp("service")
     with ExitStack() as stack:
         broker = stack.enter_context(ValkeyServer(folder))
         url = stack.enter_context(new_database(postgres, "read_your_writes", migrated_template))
+        replica = {}
+        if request.param == "replica":
+            server = stack.enter_context(Replica(postgres, "read_your_writes"))
+            replica["DATABASE_REPLICA_URL"] = server.of(url)
         stack.enter_context(Worker(url, broker.url, folder / "worker.log"))
-        web = stack.enter_context(WebServer(url, broker.url, folder / "web.log", processes=2))
+        web = stack.enter_context(WebServer(url, broker.url, folder / "web.log", processes=2, **replica))
         sessions = session_factory(url)
         stack.callback(sessions.kw["bind"].dispose)
         first = place(web.client)

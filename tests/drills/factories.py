@@ -9,12 +9,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 from flask import Flask
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from core.event_sourcing.event_store import NewEvent, RecordedEvent, Transaction
+from core.database import driver_connection
+from core.event_sourcing.event_store import NewEvent, OpenStore, RecordedEvent
 from core.event_sourcing.postgres_store import PostgresEventStore
 from core.orders.events import OrderCancelled, OrderShipped
 from webapp import commands, create_app
@@ -59,24 +62,26 @@ def sends_no_hints() -> Flask:
 
 def commits_late() -> Flask:
     """Sends no hints, and holds many of the transactions that end an order open between their insert and commit."""
-    patch.object(commands, "transaction", late_transaction).start()
+    patch.object(commands, "stores", late_stores).start()
     return sends_no_hints()
 
 
 class LateStore(PostgresEventStore):
     """No later event of the order brings up what catch-up would have passed over here."""
 
-    def append(self, aggregate_id: str, expected_version: int, events: Sequence[NewEvent]) -> list[RecordedEvent]:
-        recorded = super().append(aggregate_id, expected_version, events)
+    def append(
+        self, aggregate_id: str, expected_version: int, events: Sequence[NewEvent], **beside: Any
+    ) -> list[RecordedEvent]:
+        recorded = super().append(aggregate_id, expected_version, events, **beside)
         if isinstance(events[-1].event, OrderShipped | OrderCancelled) and random.random() < HELD_OPEN:
             time.sleep(random.uniform(1, 3))
         return recorded
 
 
-def late_transaction(session: Session) -> Transaction:
+def late_stores(engine: Engine) -> OpenStore:
     @contextmanager
     def open_store() -> Iterator[PostgresEventStore]:
-        with session.begin():
-            yield LateStore(session)
+        with Session(engine) as session, session.begin():
+            yield LateStore(driver_connection(session))
 
     return open_store

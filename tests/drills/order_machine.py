@@ -5,7 +5,8 @@ is killed. At the end everything that is in the way is put right, and the read m
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,9 +15,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from psycopg.errors import LockNotAvailable
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session, sessionmaker
 
 from core.command_handler import OrderCommandHandler
-from core.event_sourcing.postgres_store import transaction
+from core.database import driver_connection
+from core.event_sourcing.event_store import OpenStore
+from core.event_sourcing.postgres_store import PostgresEventStore
 from core.orders.commands import AddOrderItem, CancelOrder, ConfirmOrder, OrderCommand, PlaceOrder, ShipOrder
 from core.orders.errors import OrderError
 from core.read_models.catch_up import catch_up
@@ -40,7 +44,7 @@ CLEAR = """
     ALTER TABLE events DISABLE TRIGGER events_are_append_only;
     DELETE FROM events; DELETE FROM order_summary_read_models; DELETE FROM order_details_read_models;
     DELETE FROM order_item_read_models; DELETE FROM projector_checkpoints; DELETE FROM projection_failures;
-    DELETE FROM rebuild_ranges;
+    DELETE FROM rebuild_ranges; DELETE FROM order_snapshots;
     ALTER TABLE events ENABLE ALWAYS TRIGGER events_are_append_only;
 """
 
@@ -81,6 +85,17 @@ def command(order_id: str, kind: str, tag: str) -> OrderCommand:
             return CancelOrder(order_id=order_id, reason=tag)
         case _:
             return ShipOrder(order_id=order_id, tracking_number=tag)
+
+
+def slow_to_commit(sessions: sessionmaker[Session]) -> OpenStore:
+    """With a moment between the append and its commit, as PostgreSQL has, for a process to be stopped at."""
+
+    @contextmanager
+    def open_store() -> Iterator[PostgresEventStore]:
+        with sessions.begin() as session:
+            yield PostgresEventStore(driver_connection(session))
+
+    return open_store
 
 
 class OrderMachine(RuleBasedStateMachine):
@@ -152,14 +167,13 @@ class OrderMachine(RuleBasedStateMachine):
 
     def handle(self, process: Process, wish: OrderCommand, tag: str) -> None:
         self.journal.send(tag)
-        with process.sessions() as session:
-            try:
-                [recorded] = OrderCommandHandler(transaction(session)).handle(wish)
-            except OrderError:
-                if not isinstance(wish, ConfirmOrder):  # another with the same tag may have been stored
-                    self.journal.refuse(tag)
-            else:
-                self.journal.acknowledge(tag, recorded.aggregate_id, recorded.version)
+        try:
+            [recorded] = OrderCommandHandler(slow_to_commit(process.sessions)).handle(wish)
+        except OrderError:
+            if not isinstance(wish, ConfirmOrder):  # another with the same tag may have been stored
+                self.journal.refuse(tag)
+        else:
+            self.journal.acknowledge(tag, recorded.aggregate_id, recorded.version)
 
     # What brings events into read models
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.event_sourcing.ids import IdRange
-from core.read_models.announcements import CHANNEL, EVERY_ORDER
+from core.read_models.announcements import EVERY_ORDER, listen
 from core.read_models.catch_up import catch_up
 from core.read_models.projector import project
 from core.read_models.rebuild import rebuild_orders
@@ -23,7 +23,7 @@ SUMMARY = PROJECTORS["summary"]
 @pytest.fixture
 def listener(database_url: str) -> Iterator[psycopg.Connection]:
     with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute(f"LISTEN {CHANNEL}")
+        listen(connection)
         yield connection
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
+from core.database import driver_connection
 from core.event_sourcing.event_store import NewEvent
 from core.event_sourcing.ids import IdRange
 from core.event_sourcing.postgres_store import PostgresEventStore
@@ -27,7 +28,7 @@ SUMMARY = PROJECTORS["summary"]
 
 def insert_unseen(session: Session, order_id: str) -> None:
     """Place an order in this session's transaction, which stays open."""
-    PostgresEventStore(session).append(order_id, 0, [NewEvent(event=PLACED, occurred_at=NOON)])
+    PostgresEventStore(driver_connection(session)).append(order_id, 0, [NewEvent(event=PLACED, occurred_at=NOON)])
 
 
 def kill_backend(session: Session) -> None:

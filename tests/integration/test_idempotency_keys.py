@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
-from core.event_sourcing.event_store import RecordedEvent
-from core.idempotency import IdempotencyKey, KeyUsedForAnotherRequest, KeyUsedMeanwhile, Outcome, prune
+from core.event_sourcing.event_store import NewEvent
+from core.event_sourcing.postgres_store import stores
+from core.idempotency import IdempotencyKey, KeyUsed, KeyUsedForAnotherRequest, Outcome, prune
 from tests.examples import NOON, ORDER_ID, PLACED
 from tests.read_side import run, value
 from worker import tasks
@@ -17,12 +18,11 @@ def key(owner: str, request: bytes = b"request", hours: int = 24) -> Idempotency
     return IdempotencyKey(owner=owner, key="key", request_hash=request, lifetime=timedelta(hours=hours))
 
 
-def remember(sessions: sessionmaker[Session], idempotency_key: IdempotencyKey, version: int) -> None:
-    recorded = RecordedEvent(
-        position=version * 10, aggregate_id=ORDER_ID, version=version, event=PLACED, metadata={}, occurred_at=NOON
-    )
-    with sessions.begin() as session:
-        idempotency_key.remembering(session)([recorded])
+def remember(sessions: sessionmaker[Session], idempotency_key: IdempotencyKey, order_id: str = ORDER_ID) -> Outcome:
+    """With the placing of this order."""
+    with stores(sessions.kw["bind"])() as store:
+        [recorded] = store.append(order_id, 0, [NewEvent(event=PLACED, occurred_at=NOON)], once=idempotency_key)
+    return Outcome(order_id, 1, recorded.position)
 
 
 def outcome(sessions: sessionmaker[Session], idempotency_key: IdempotencyKey) -> Outcome | None:
@@ -31,31 +31,46 @@ def outcome(sessions: sessionmaker[Session], idempotency_key: IdempotencyKey) ->
 
 
 def test_keys_of_different_owners_do_not_meet(sessions: sessionmaker[Session]) -> None:
-    remember(sessions, key("one"), version=1)
+    one = remember(sessions, key("one"))
 
-    assert outcome(sessions, key("one")) == Outcome(ORDER_ID, 1, 10)
+    assert outcome(sessions, key("one")) == one
     assert outcome(sessions, key("other", b"something else")) is None
 
-    remember(sessions, key("other", b"something else"), version=2)
-    assert outcome(sessions, key("one")) == Outcome(ORDER_ID, 1, 10)
-    assert outcome(sessions, key("other", b"something else")) == Outcome(ORDER_ID, 2, 20)
+    other = remember(sessions, key("other", b"something else"), "ORDER-002")
+    assert outcome(sessions, key("one")) == one
+    assert outcome(sessions, key("other", b"something else")) == other != one
 
 
 def test_a_key_is_remembered_once(sessions: sessionmaker[Session]) -> None:
-    remember(sessions, key("one"), version=1)
+    first = remember(sessions, key("one"))
 
     for request in (b"request", b"something else"):
-        with pytest.raises(KeyUsedMeanwhile):
-            remember(sessions, key("one", request), version=2)
+        with pytest.raises(KeyUsed):
+            remember(sessions, key("one", request), "ORDER-002")
 
-    assert outcome(sessions, key("one")) == Outcome(ORDER_ID, 1, 10)
+    assert outcome(sessions, key("one")) == first
+    assert value(sessions, "SELECT count(*) FROM events") == 1
     with pytest.raises(KeyUsedForAnotherRequest):
         outcome(sessions, key("one", b"something else"))
 
 
+def test_a_key_is_free_again_when_it_has_expired_and_not_before(sessions: sessionmaker[Session]) -> None:
+    remember(sessions, key("one"))
+    remember(sessions, key("other"), "ORDER-002")
+
+    for hours, expired in ((24, False), (1, True)):
+        run(sessions, "UPDATE idempotency_keys SET created_at = now() - interval '2 hours'")
+        with sessions() as session:
+            key("one", hours=hours).forget_expired(session)
+        assert (value(sessions, "SELECT count(*) FROM idempotency_keys WHERE owner = 'one'") == 0) is expired
+
+    assert remember(sessions, key("one"), "ORDER-003") == outcome(sessions, key("one"))
+    assert value(sessions, "SELECT count(*) FROM idempotency_keys WHERE owner = 'other'") == 1
+
+
 def test_expired_keys_are_deleted_and_no_others(sessions: sessionmaker[Session]) -> None:
     for owner, minutes in (("young", 0), ("nearly", 119), ("old", 121)):
-        remember(sessions, key(owner), version=1)
+        remember(sessions, key(owner), f"ORDER-{owner}")
         created = f"created_at = now() - interval '{minutes} minutes'"
         run(sessions, f"UPDATE idempotency_keys SET {created} WHERE owner = '{owner}'")
 
@@ -71,7 +86,7 @@ def test_the_task_keeps_keys_for_as_long_as_the_setting_says(
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("IDEMPOTENCY_HOURS", "2")
     monkeypatch.setattr(tasks, "sessions", lambda: sessions)
-    remember(sessions, key("one"), version=1)
+    remember(sessions, key("one"))
     run(sessions, "UPDATE idempotency_keys SET created_at = now() - interval '121 minutes'")
 
     tasks.prune_idempotency_keys()

@@ -2,9 +2,8 @@
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -25,6 +24,7 @@ from tests.examples import LAPTOP_ADDED, MICE_ADDED, PLACED
 from tests.read_side import TABLES, project_all, shown
 from tests.rebuilding import assert_equal_to_events
 from tests.streams import append
+from tests.threads import meanwhile
 
 ORDERS = 60
 REBUILDS = 6
@@ -98,19 +98,6 @@ class Watch:
             self.faults += [f"{key}: {before[key]} to {seen[key]}" for key in before if seen.get(key, 0) < before[key]]
             before = seen
             self.reads += 1
-
-
-@contextmanager
-def meanwhile(stop: threading.Event, *loops: Callable[[], None]) -> Iterator[None]:
-    """Each in a thread of its own, until the block ends. Raises what they raise."""
-    with ThreadPoolExecutor(len(loops)) as threads:
-        running: list[Future[None]] = [threads.submit(loop) for loop in loops]
-        try:
-            yield
-        finally:
-            stop.set()
-        for each in running:
-            each.result()
 
 
 def test_readers_see_only_progress_while_rebuilds_run_under_load(

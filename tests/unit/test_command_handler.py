@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -12,7 +12,7 @@ import pytest
 
 from core import command_handler
 from core.command_handler import ATTEMPTS, ConcurrentChange, OrderCommandHandler
-from core.event_sourcing.event_store import EventStore, NewEvent, RecordedEvent
+from core.event_sourcing.event_store import EventStore, NewEvent, RecordedEvent, Snapshot
 from core.event_sourcing.in_memory_store import InMemoryEventStore
 from core.orders.commands import OrderCommand
 from core.orders.errors import (
@@ -51,7 +51,7 @@ ACCEPTED: list[tuple[tuple[OrderEvent, ...], OrderCommand, OrderEvent]] = [
 
 
 def handler_of(store: InMemoryEventStore) -> OrderCommandHandler:
-    return OrderCommandHandler(store.transaction, clock=lambda: LATER)
+    return OrderCommandHandler(store.open, clock=lambda: LATER)
 
 
 def stored_in(store: InMemoryEventStore) -> list[OrderEvent]:
@@ -108,7 +108,7 @@ def test_metadata_may_be_left_out() -> None:
 
 def test_without_a_clock_an_event_carries_the_time_it_is() -> None:
     before = datetime.now(UTC)
-    [recorded] = OrderCommandHandler(InMemoryEventStore().transaction).handle(PLACE)
+    [recorded] = OrderCommandHandler(InMemoryEventStore().open).handle(PLACE)
 
     assert before <= recorded.occurred_at <= datetime.now(UTC)
     assert isinstance(recorded.event, OrderPlaced)
@@ -173,18 +173,22 @@ class ContestedStore:
         self._store = store
         self._rivals = iter(rivals)
 
-    @contextmanager
-    def transaction(self) -> Iterator[EventStore]:
-        yield self  # nothing is held between load and append, as on PostgreSQL
+    def open(self) -> AbstractContextManager[EventStore]:
+        return nullcontext(self)
 
     def read_stream(self, aggregate_id: str, after: int = 0) -> Iterator[RecordedEvent]:
-        self.loads += 1
         return self._store.read_stream(aggregate_id, after)
 
-    def append(self, aggregate_id: str, expected_version: int, events: Sequence[NewEvent]) -> list[RecordedEvent]:
+    def read_from_snapshot(self, aggregate_id: str, shape: int) -> tuple[Snapshot | None, Iterator[RecordedEvent]]:
+        self.loads += 1
+        return self._store.read_from_snapshot(aggregate_id, shape)
+
+    def append(
+        self, aggregate_id: str, expected_version: int, events: Sequence[NewEvent], **beside: Any
+    ) -> list[RecordedEvent]:
         for rival in islice(self._rivals, 1):
             handler_of(self._store).handle(rival)
-        return self._store.append(aggregate_id, expected_version, events)
+        return self._store.append(aggregate_id, expected_version, events, **beside)
 
     def read_all(self) -> Iterator[RecordedEvent]:
         return self._store.read_all()
@@ -203,7 +207,7 @@ def test_a_lost_race_is_retried_from_a_fresh_load(lost: int, pauses: list[float]
     store = given_stored(PLACED)
     contested = ContestedStore(store, rivals=[ADD_MICE] * lost)
 
-    [recorded] = OrderCommandHandler(contested.transaction, clock=lambda: LATER).handle(ADD_LAPTOP)
+    [recorded] = OrderCommandHandler(contested.open, clock=lambda: LATER).handle(ADD_LAPTOP)
 
     assert (recorded.version, recorded.event) == (1 + lost + 1, replace(LAPTOP_ADDED, added_at=LATER))
     assert [each.version for each in store.read_stream(ORDER_ID)] == list(range(1, 1 + lost + 2))
@@ -214,7 +218,7 @@ def test_losing_every_race_is_a_conflict_and_stores_nothing(pauses: list[float])
     store = given_stored(PLACED)
     contested = ContestedStore(store, rivals=[ADD_MICE] * ATTEMPTS)
     with pytest.raises(ConcurrentChange) as caught:
-        OrderCommandHandler(contested.transaction).handle(ADD_LAPTOP)
+        OrderCommandHandler(contested.open).handle(ADD_LAPTOP)
 
     assert str(caught.value) == (
         "Order ORDER-001 was being changed by others at the same time; send the command again."
@@ -227,7 +231,7 @@ def test_losing_every_race_is_a_conflict_and_stores_nothing(pauses: list[float])
 def test_pauses_between_attempts_may_grow_but_none_follows_the_last(pauses: list[float]) -> None:
     contested = ContestedStore(given_stored(PLACED), rivals=[ADD_MICE] * ATTEMPTS)
     with pytest.raises(ConcurrentChange):
-        OrderCommandHandler(contested.transaction).handle(ADD_LAPTOP)
+        OrderCommandHandler(contested.open).handle(ADD_LAPTOP)
 
     limits = [command_handler.LONGEST_FIRST_PAUSE * 2**attempt for attempt in range(ATTEMPTS - 1)]
     assert len(pauses) == len(limits)
@@ -238,7 +242,7 @@ def test_after_a_lost_race_the_rule_is_checked_again(pauses: list[float]) -> Non
     store = given_stored(*EVERY_STATE["confirmed"])
     contested = ContestedStore(store, rivals=[SHIP])
     with pytest.raises(ShippedOrCancelledOrdersCannotBeCancelled):
-        OrderCommandHandler(contested.transaction).handle(CANCEL)
+        OrderCommandHandler(contested.open).handle(CANCEL)
 
     assert stored_in(store) == [*EVERY_STATE["confirmed"], replace(SHIPPED, shipped_at=LATER)]
 
@@ -247,7 +251,7 @@ def test_losing_the_race_to_place_an_order_is_not_retried(pauses: list[float]) -
     store = given_stored()
     contested = ContestedStore(store, rivals=[replace(PLACE, customer_name="佐藤花子")])
     with pytest.raises(OrderAlreadyPlaced):
-        OrderCommandHandler(contested.transaction).handle(PLACE)
+        OrderCommandHandler(contested.open).handle(PLACE)
 
     [placed] = stored_in(store)
     assert isinstance(placed, OrderPlaced)

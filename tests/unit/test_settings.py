@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.settings import MissingSetting, Settings
+from core.settings import MissingSetting, Settings, WrongSetting
 
 DATABASE_URL = "postgresql://orderlog:of-the-tests@db.example/orderlog"
 REDIS_URL = "redis://:of-the-tests@broker.example:6379/0"
@@ -25,7 +25,7 @@ def data_dir(tmp_path: Path) -> Path:
 def test_the_environment_names_the_servers(data_dir: Path) -> None:
     settings = Settings.load({"DATABASE_URL": DATABASE_URL, "REDIS_URL": REDIS_URL, "DATA_DIR": str(data_dir)})
 
-    assert settings == Settings(database_url=DATABASE_URL, redis_url=REDIS_URL)
+    assert settings == Settings(database_url=DATABASE_URL, redis_url=REDIS_URL, broker_url=REDIS_URL)
 
 
 def test_beside_make_run_its_servers_are_found(data_dir: Path) -> None:
@@ -33,7 +33,9 @@ def test_beside_make_run_its_servers_are_found(data_dir: Path) -> None:
 
     settings = Settings.load({"DATA_DIR": str(data_dir)})
 
-    assert settings == Settings(database_url="postgresql://local/orderlog", redis_url="redis://local/0")
+    assert settings == Settings(
+        database_url="postgresql://local/orderlog", redis_url="redis://local/0", broker_url="redis://local/0"
+    )
 
 
 def test_each_server_of_the_environment_goes_before_the_local_one(data_dir: Path) -> None:
@@ -42,8 +44,10 @@ def test_each_server_of_the_environment_goes_before_the_local_one(data_dir: Path
     own_database = Settings.load({"DATABASE_URL": DATABASE_URL, "DATA_DIR": str(data_dir)})
     own_broker = Settings.load({"REDIS_URL": REDIS_URL, "DATA_DIR": str(data_dir)})
 
-    assert own_database == Settings(database_url=DATABASE_URL, redis_url="redis://local/0")
-    assert own_broker == Settings(database_url="postgresql://local/orderlog", redis_url=REDIS_URL)
+    assert own_database == Settings(
+        database_url=DATABASE_URL, redis_url="redis://local/0", broker_url="redis://local/0"
+    )
+    assert own_broker == Settings(database_url="postgresql://local/orderlog", redis_url=REDIS_URL, broker_url=REDIS_URL)
 
 
 def test_an_empty_setting_is_none(data_dir: Path) -> None:
@@ -51,7 +55,9 @@ def test_an_empty_setting_is_none(data_dir: Path) -> None:
 
     settings = Settings.load({"DATABASE_URL": "", "REDIS_URL": "", "DATA_DIR": str(data_dir)})
 
-    assert settings == Settings(database_url="postgresql://local/orderlog", redis_url="redis://local/0")
+    assert settings == Settings(
+        database_url="postgresql://local/orderlog", redis_url="redis://local/0", broker_url="redis://local/0"
+    )
 
 
 @pytest.mark.parametrize("environment", [{}, {"DATA_DIR": ""}], ids=["not set", "empty"])
@@ -69,7 +75,7 @@ def test_the_environment_is_that_of_the_process(data_dir: Path, monkeypatch: pyt
     monkeypatch.setenv("REDIS_URL", REDIS_URL)
     monkeypatch.setenv("DATA_DIR", str(data_dir))
 
-    assert Settings.load() == Settings(database_url=DATABASE_URL, redis_url=REDIS_URL)
+    assert Settings.load() == Settings(database_url=DATABASE_URL, redis_url=REDIS_URL, broker_url=REDIS_URL)
 
 
 @pytest.mark.parametrize(
@@ -94,3 +100,40 @@ def test_a_local_server_that_is_not_up_is_missing(data_dir: Path) -> None:
 
     with pytest.raises(MissingSetting, match=r"^REDIS_URL "):
         Settings.load({"DATA_DIR": str(data_dir)})
+
+
+def test_a_replica_answers_queries_where_one_is_named(data_dir: Path) -> None:
+    url = "postgresql://orderlog:of-the-tests@replica.example/orderlog"
+    servers = {"DATABASE_URL": DATABASE_URL, "REDIS_URL": REDIS_URL, "DATA_DIR": str(data_dir)}
+
+    assert Settings.load({**servers, "DATABASE_REPLICA_URL": url}).replica_url == url
+    assert Settings.load({**servers, "DATABASE_REPLICA_URL": ""}).replica_url is None
+    with pytest.raises(WrongSetting, match=r"^DATABASE_REPLICA_URL has no password"):
+        Settings.load({**servers, "DATABASE_REPLICA_URL": "postgresql://replica.example/orderlog"})
+
+
+RABBITMQ_URL = "amqp://orderlog:of-the-tests@broker.example:5672/orderlog"
+
+
+def test_a_broker_of_its_own_needs_no_redis(data_dir: Path) -> None:
+    servers = {"DATABASE_URL": DATABASE_URL, "BROKER_URL": RABBITMQ_URL, "DATA_DIR": str(data_dir.parent / "none")}
+
+    alone = Settings.load(servers)
+    assert (alone.broker_url, alone.redis_url) == (RABBITMQ_URL, None)
+    both = Settings.load({**servers, "REDIS_URL": REDIS_URL})
+    assert (both.broker_url, both.redis_url) == (RABBITMQ_URL, REDIS_URL)
+
+
+@pytest.mark.parametrize(
+    ("url", "meaning"),
+    [
+        ("amqp://broker.example", "has no password"),
+        ("amqps://guest:guest@broker.example//", "has no password"),
+        ("amqps://broker.example?ssl_certfile=/run/client.crt", "has no password"),
+        ("sqs://of-the-tests:of-the-tests@", "must be like"),
+        ("broker.example", "must be like"),
+    ],
+)
+def test_a_broker_that_cannot_be_used_is_refused(url: str, meaning: str) -> None:
+    with pytest.raises(WrongSetting, match=rf"^BROKER_URL {meaning}"):
+        Settings.load({"DATABASE_URL": DATABASE_URL, "REDIS_URL": REDIS_URL, "BROKER_URL": url})

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from core.database import session_factory
 from core.read_models.parking import failing_orders, forget_overcome
 from core.read_models.projector import Projector
-from core.read_models.rebuild import rebuild_next_range
+from core.read_models.rebuild import rebuild_next_range, recount
 from core.read_models.rebuild_plan import PlanIsGone, RebuildPlan
 from core.read_models.verify import steps
 from core.settings import Patience, Settings
@@ -69,6 +69,7 @@ def _rebuild(projectors: Mapping[str, Projector[Any]], jobs: int, on_workers: bo
             elif jobs > 1:
                 _in_processes(plan, list(projectors), jobs, report)
             _here(plan, projectors, report)
+        recount(sessions(), projectors)
         done = plan.progress()
     click.echo(f"{label}: {done.done} events in {done.seconds:.1f} s, {done.rate:,.0f} events/s")
 

@@ -10,11 +10,12 @@ import click
 from flask.cli import with_appcontext
 
 from core.event_sourcing.ids import IdList, Ids
+from core.read_models.counters import CounterDifference
 from core.read_models.differences import Difference
 from core.read_models.faults import describe
 from core.read_models.projector import Failure, Projector
-from core.read_models.rebuild import rebuild_orders
-from core.read_models.verify import Verified, sample, steps, verify
+from core.read_models.rebuild import rebuild_orders, recount
+from core.read_models.verify import Verified, sample, steps, verify, verify_counters
 from webapp.cli.common import chosen, database_faults, names_argument, patience
 from webapp.database import unhurried_sessions as sessions
 
@@ -33,6 +34,7 @@ class Totals:
     broken: int = 0
     first: list[Difference] = field(default_factory=list)
     first_broken: list[Failure] = field(default_factory=list)
+    counters: list[CounterDifference] = field(default_factory=list)
 
     def add(self, verified: Verified) -> None:
         self.rows += verified.rows
@@ -61,31 +63,35 @@ class Totals:
             click.echo(f"{where}: stored {difference.stored}, events say {difference.expected}")
         if self.differences > len(self.first):
             click.echo(f"… and {self.differences - len(self.first)} more differences")
+        for counter in self.counters:
+            what = f"{counter.projector}: {counter.counter}"
+            click.echo(f"{what}: stored {counter.stored}, rows say {counter.counted}")
 
 
 def compare(projectors: Mapping[str, Projector[Any]], parts: Iterable[Ids], *, to_the_end: bool = False) -> Totals:
     totals = Totals()
     for ids in parts:
         totals.add(verify(sessions(), projectors, ids, to_the_end=to_the_end))
+    totals.counters = verify_counters(sessions(), projectors)
     return totals
 
 
 @click.command("verify")
 @names_argument
 @click.option("--sample", "number", type=click.IntRange(min=1), help="Only so many orders, picked at random.")
-@click.option("--repair", is_flag=True, help="Project the orders that differ again.")
+@click.option("--repair", is_flag=True, help="Project the orders that differ again, and count again.")
 @with_appcontext
 def verify_command(names: tuple[str, ...], number: int | None, repair: bool) -> None:
     """Compare read models with the events, field by field, while everything runs.
 
-    Without a name, all of them. The log itself is checked too: versions without gaps, every event readable. Exit
-    status 1 if anything differs, or still does after --repair."""
+    Without a name, all of them. Counters are compared with the rows they count. The log itself is checked too: versions
+    without gaps, every event readable. Exit status 1 if anything differs, or still does after --repair."""
     projectors = chosen(names)
     with database_faults():
         parts = [sample(sessions(), number)] if number else steps(sessions())
         totals = _repair(projectors, parts) if repair else compare(projectors, parts)
     totals.echo()
-    sys.exit(1 if totals.differences or totals.broken else 0)
+    sys.exit(1 if totals.differences or totals.broken or totals.counters else 0)
 
 
 def _repair(projectors: Mapping[str, Projector[Any]], parts: Iterable[Ids]) -> Totals:
@@ -101,6 +107,10 @@ def _repair(projectors: Mapping[str, Projector[Any]], parts: Iterable[Ids]) -> T
         after = verify(sessions(), projectors, ids) if drifted else found
         repaired += sum(len(orders - after.drifted.get(name, set())) for name, orders in found.drifted.items())
         totals.add(after)
+    before.counters = verify_counters(sessions(), projectors)
+    if before.counters:
+        recount(sessions(), projectors)
+        totals.counters = verify_counters(sessions(), projectors)
     before.echo_differences()
     click.echo(f"{repaired} rows repaired")
     return totals

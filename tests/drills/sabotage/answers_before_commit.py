@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from unittest.mock import patch
 
 from flask import Flask
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from core.event_sourcing.event_store import Transaction
+from core.database import driver_connection
+from core.event_sourcing.event_store import OpenStore
 from core.event_sourcing.postgres_store import PostgresEventStore
 from webapp import commands
 from webapp import create_app as create_real_app
-from webapp.database import sessions
 
 LATER = 0.1  # seconds
 
@@ -21,16 +22,16 @@ committing = ThreadPoolExecutor(8)
 
 
 def create_app() -> Flask:
-    patch.object(commands, "transaction", answered_before_commit).start()
+    patch.object(commands, "stores", answered_before_commit).start()
     return create_real_app()
 
 
-def answered_before_commit(_: Session) -> Transaction:
+def answered_before_commit(engine: Engine) -> OpenStore:
     @contextmanager
     def open_store() -> Iterator[PostgresEventStore]:
-        session = sessions()()
+        session = Session(engine)
         try:
-            yield PostgresEventStore(session)
+            yield PostgresEventStore(driver_connection(session))
         except BaseException:
             session.close()
             raise

@@ -7,6 +7,7 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 import worker.tasks
+from core.database import driver_connection
 from core.event_sourcing.postgres_store import PostgresEventStore
 from core.read_models.projector import Projector
 from core.read_models.wiring import PROJECTORS
@@ -28,7 +29,7 @@ def _apply(session: Session, projector: Projector[Any], order_id: str, version: 
     view = projector.lock(session, [order_id]).get(order_id)
     if view is None and version > 1:
         return
-    told = next(PostgresEventStore(session).read_stream(order_id, after=version - 1))
+    told = next(PostgresEventStore(driver_connection(session)).read_stream(order_id, after=version - 1))
     projector.save(session, [projector.evolve(view if version > 1 else None, told)])
 
 

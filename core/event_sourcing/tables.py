@@ -1,0 +1,43 @@
+"""The tables of the event store: the log, which nothing ever changes, and snapshots, which may be deleted any time."""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from core.database import XID8, metadata
+
+events = Table(
+    "events",
+    metadata,
+    Column("position", BigInteger, Identity(always=True), primary_key=True),
+    Column("transaction_id", XID8, nullable=False, server_default=text("pg_current_xact_id()")),
+    Column("aggregate_id", Text, nullable=False),
+    Column("aggregate_type", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("event_type", Text, nullable=False),
+    Column("event_data", JSONB, nullable=False),
+    Column("metadata", JSONB, nullable=False),
+    Column("occurred_at", DateTime(timezone=True), nullable=False),
+    UniqueConstraint("aggregate_id", "version"),
+    Index(None, "transaction_id", "position"),
+)
+
+order_snapshots = Table(
+    "order_snapshots",
+    metadata,
+    Column("aggregate_id", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("shape", Integer, nullable=False),
+    Column("occurred_at", DateTime(timezone=True), nullable=False),
+    Column("state", JSONB, nullable=False),
+)

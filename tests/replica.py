@@ -1,0 +1,84 @@
+"""A second PostgreSQL that follows the first by streaming replication, and whose replay can be held up."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from sqlalchemy.engine import make_url
+
+from local.program import NOBODY
+from local.servers import CannotStart, PostgresServer, postgres_binary
+
+COPY_SECONDS = 60
+REPLAYED = "SELECT coalesce(pg_last_wal_replay_lsn() >= %s::pg_lsn, false)"
+
+
+class Replica(PostgresServer):
+    """Copies the primary when it starts for the first time."""
+
+    name = "replica"
+
+    def __init__(self, primary: PostgresServer, name: str = "replica") -> None:
+        self.name = name
+        super().__init__(primary.folder.parent)
+        self.primary = primary
+        self.password = primary.password
+
+    def of(self, database_url: str) -> str:
+        """The same database on this server."""
+        return make_url(database_url).set(port=self.port).render_as_string(hide_password=False)
+
+    def prepare(self) -> None:
+        if (self.folder / "PG_VERSION").exists():
+            return
+        self.folder.mkdir(mode=0o700)
+        if self._as_root:
+            os.chown(self.folder, NOBODY, NOBODY)
+        source = f"host=127.0.0.1 port={self.primary.port} user=orderlog password={self.password}"
+        options = ["--pgdata", str(self.folder), "--write-recovery-conf", "--checkpoint=fast", "--no-sync"]
+        copying = self._program([postgres_binary("pg_basebackup"), "--dbname", source, *options], log=self.log).launch()
+        if copying.wait(COPY_SECONDS):
+            raise CannotStart(f"The primary could not be copied; {self.log} says why.")
+
+    def catch_up(self) -> None:
+        """Until it has replayed everything that the primary holds now."""
+        with self.connect() as here, psycopg.connect(self.primary.url, autocommit=True) as there:
+            lsn = _one(there, "SELECT pg_current_wal_flush_lsn()::text")
+            deadline = time.monotonic() + 10
+            while not _one(here, REPLAYED, lsn):
+                assert time.monotonic() < deadline, "the replica does not catch up"
+                time.sleep(0.005)
+
+    def connect(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(self.url, autocommit=True)
+
+    def pause(self) -> None:
+        with self.connect() as connection:
+            connection.execute("SELECT pg_wal_replay_pause()")
+            while _one(connection, "SELECT pg_get_wal_replay_pause_state()") != "paused":
+                time.sleep(0.005)
+
+    def resume(self) -> None:
+        with self.connect() as connection:
+            connection.execute("SELECT pg_wal_replay_resume()")
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        self.pause()
+        try:
+            yield
+        finally:
+            self.resume()
+
+    def promote(self) -> None:
+        with self.connect() as connection:
+            assert _one(connection, "SELECT pg_promote()")
+
+
+def _one(connection: psycopg.Connection[Any], query: str, *values: str) -> Any:
+    row = connection.execute(query, values).fetchone()
+    assert row is not None
+    return row[0]
