@@ -13,14 +13,11 @@ from sqlalchemy.orm import Session, sessionmaker
 from uuid_utils import uuid7
 
 from benchmarks.data import add_stream, order_id
-from benchmarks.groups.size import STATISTICS, order_paths, page_paths, past_paths
+from benchmarks.groups.size import STATISTICS, add_item, order_paths, page_paths, past_paths
 from benchmarks.requests_in_process import App
 from benchmarks.servers import ROOT, Servers
 from benchmarks.store_load import append_placed
-from core.command_handler import OrderCommandHandler
 from core.database import session_factory
-from core.event_sourcing.postgres_store import transaction
-from core.orders.commands import AddOrderItem
 from core.read_models.catch_up import catch_up
 from core.read_models.wiring import PROJECTORS
 
@@ -95,12 +92,6 @@ def projection_ms(
 def project_all(sessions: sessionmaker[Session], names: Sequence[str] = tuple(PROJECTORS)) -> None:
     for name in names:
         catch_up(sessions, name, PROJECTORS[name])
-
-
-def add_item(sessions: sessionmaker[Session], order_id: str) -> None:
-    command = AddOrderItem(order_id=order_id, product_name="ノートPC", quantity=1, unit_price=100)
-    with sessions() as session:
-        OrderCommandHandler(transaction(session)).handle(command)
 
 
 def _ms(call: Callable[[], None], calls: int, *, before: Callable[[], None] = lambda: None) -> float:
