@@ -2,10 +2,11 @@
 
 import select
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from psycopg import Column, Connection, Cursor
+from psycopg import Error as DriverError
 from psycopg.pq import PipelineStatus, TransactionStatus
 from pydantic_core import from_json
 from sqlalchemy import Engine, MetaData, create_engine
@@ -45,6 +46,28 @@ def refuse_dead(connection: Connection[Any], *_: object) -> None:
 def in_pipeline(connection: Connection[Any]) -> bool:
     """Whether statements are sent together just now, their results to be fetched later; COPY cannot be then."""
     return connection.info.pipeline_status is not PipelineStatus.OFF
+
+
+@contextmanager
+def pipelined(connection: Connection[Any]) -> Iterator[None]:
+    """A transaction whose statements are sent together, its BEGIN and COMMIT too; psycopg's own BEGIN is waited for.
+
+    Within a session's transaction that has not spoken to the server yet, and is over with the block."""
+    connection.set_autocommit(True)
+    try:
+        with connection.pipeline() as pipeline:
+            try:
+                connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+                yield
+                connection.execute("COMMIT")
+            except Exception:
+                with suppress(DriverError):  # those that followed the one that failed; psycopg would log them
+                    pipeline.sync()
+                raise
+    finally:
+        if not connection.closed:
+            connection.rollback()
+            connection.set_autocommit(False)
 
 
 class ReadableCursor(Cursor[Any]):

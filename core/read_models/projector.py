@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
-from core.database import driver_connection
+from core.database import driver_connection, pipelined
 from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.postgres_store import recorded
 from core.event_sourcing.statements import COLUMNS
@@ -20,7 +20,6 @@ from core.read_models.announcements import announce_if_heard
 from core.read_models.rows import FEW, read_later
 
 MANY = 1000  # events
-COMMIT = "COMMIT"
 AGGREGATE_ID, VERSION = (COLUMNS.split(", ").index(name) for name in ("aggregate_id", "version"))
 REFUSALS = (
     psycopg.DataError,
@@ -143,7 +142,7 @@ def _project(
 ) -> Projected:
     """`most` events of each order at the most. A few orders take two round trips, and the second commits."""
     connection = driver_connection(session)
-    with connection.pipeline() if len(order_ids) < FEW else nullcontext():
+    with pipelined(connection) if len(order_ids) < FEW else nullcontext():
         later = read_later(session, projector.tables[0], order_ids, most)
         stored = projector.lock(session, order_ids)
         shown = {order_id: view.version for order_id, view in stored.items()}
@@ -153,7 +152,6 @@ def _project(
         if changed:
             projector.save(session, [views[order_id] for order_id in changed])
             announce_if_heard(session, changed)
-        connection.execute(COMMIT)
     return Projected({order_id: view.version for order_id, view in views.items()}, failures)
 
 

@@ -4,9 +4,11 @@ A few rows are written without waiting for one another, or for what else a proje
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from psycopg import Connection, Cursor
+from psycopg.errors import UniqueViolation
 from psycopg.rows import dict_row
 from sqlalchemy import Table, delete, select
 from sqlalchemy.orm import Session
@@ -63,7 +65,16 @@ def replace_rows(session: Session, table: Table, rows: Sequence[Values], locked:
     replaced = {row[0] for row in held}
     delete_rows(session, table, replaced)
     _insert(session, table, held)
-    return replaced | upsert_rows(session, table, [row for row in rows if row[0] not in locked])
+    return replaced | _insert_new(session, table, [row for row in rows if row[0] not in locked])
+
+
+def _insert_new(session: Session, table: Table, rows: Sequence[Values]) -> set[str]:
+    """As `upsert_rows` does; at less than half its cost if nobody has written one of them meanwhile."""
+    if len(rows) >= FEW:
+        with suppress(UniqueViolation), session.begin_nested():
+            _insert(session, table, rows)
+            return {row[0] for row in rows}
+    return upsert_rows(session, table, rows)
 
 
 def replace_parts(session: Session, table: Table, rows: Sequence[Values], order_ids: Collection[str]) -> None:

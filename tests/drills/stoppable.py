@@ -27,7 +27,7 @@ class Cursor(ReadableCursor):
         statement = query.decode() if isinstance(query, bytes) else str(query)
         if statement == "COMMIT":
             self._reached(BEFORE_COMMIT)
-        else:
+        elif not statement.startswith("BEGIN"):
             self._reached(BEFORE_WRITE if statement.lstrip().startswith(WRITES) else NOWHERE)
         return super().execute(query, *args, **options)
 
