@@ -38,11 +38,11 @@ def web(servers: Servers, database_url: str, module: str = "webapp", server: str
 
 
 @contextmanager
-def worker(servers: Servers, database_url: str) -> Iterator[int]:
+def worker(servers: Servers, database_url: str, name: str = "worker") -> Iterator[int]:
     """The process id, and group, of a worker that knows the empty tasks too."""
     command = procfile(ROOT / "Procfile")["worker"].replace("-A worker.app", f"-A {EMPTY_TASKS}")
-    with _running(servers, "worker", command, {}, database_url) as process_id:
-        _wait(lambda: bool(app.control.ping(timeout=0.5)), "worker")
+    with _running(servers, name, f"{command} --hostname {name}@%h", {}, database_url) as process_id:
+        _wait(lambda: any(node.startswith(f"{name}@") for node in _nodes()), name)
         yield process_id
 
 
@@ -92,6 +92,11 @@ def _wait(ready: Callable[[], bool], name: str) -> None:
         if time.monotonic() > deadline:
             raise RuntimeError(f"{name} did not start; its log is in the folder of the servers.")
         time.sleep(0.1)
+
+
+def _nodes() -> list[str]:
+    """The workers that answer."""
+    return [node for answer in app.control.ping(timeout=0.5) or [] for node in answer]
 
 
 def _listens(port: int) -> bool:

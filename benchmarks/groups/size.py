@@ -89,7 +89,7 @@ def _long_order(bench: Bench, url: str) -> Measured:
             add_stream(connection, short_id, SHORT_ORDER)
     unused = iter(short_ids)
     return _compare(
-        bench, "load_10k_vs_10", lambda: _add_item(sessions, long_id), lambda: _add_item(sessions, next(unused))
+        bench, "load_10k_vs_10", lambda: add_item(sessions, long_id), lambda: add_item(sessions, next(unused))
     )
 
 
@@ -116,6 +116,6 @@ def _catch_up(sessions: sessionmaker[Session]) -> None:
             raise RuntimeError("Catch-up found news where there is none.")
 
 
-def _add_item(sessions: sessionmaker[Session], order_id: str) -> None:
+def add_item(sessions: sessionmaker[Session], order_id: str) -> None:
     command = AddOrderItem(order_id=order_id, product_name="ノートPC", quantity=1, unit_price=100)
     OrderCommandHandler(stores(sessions.kw["bind"])).handle(command)

@@ -1,6 +1,7 @@
 """The benchmarks' arithmetic: turns, medians, ratios, targets and what is printed of them."""
 
 import json
+import shutil
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -9,7 +10,7 @@ import pytest
 from benchmarks.baseline import baseline, is_worse
 from benchmarks.chart import as_svg
 from benchmarks.figures import Measured, Run, in_turns, percentile
-from benchmarks.keep import BEGIN, END, keep
+from benchmarks.keep import BEGIN, END, PAGES, keep
 from benchmarks.report import as_json, as_markdown, number
 from benchmarks.rows import ROW, ROWS, Row
 
@@ -103,17 +104,33 @@ def test_a_row_is_worse_when_its_best_pair_is(row: Row, was: float, expected: bo
 
 
 def test_figures_that_are_kept_replace_those_in_the_page(tmp_path: Path) -> None:
-    page, kept = tmp_path / "page.md", tmp_path / "kept.json"
-    page.write_text(f"before\n{BEGIN}old\n{END}after\n")
+    docs, begin = tmp_path / "docs", BEGIN.format(name="bench.md")
+    docs.mkdir()
+    (docs / "performance.md").write_text(f"before\n{begin}old\n{END}after\n")
     (tmp_path / "bench.md").write_text("| new |\n")
     (tmp_path / "bench.json").write_text('{"faster": 2.5}\n')
+    (tmp_path / "bench-some.svg").write_text("<svg/>\n")
 
     for _ in range(2):
-        keep(tmp_path, page, kept)
+        keep(tmp_path, docs)
 
-    assert page.read_text() == f"before\n{BEGIN}\n| new |\n\n{END}after\n"
-    assert baseline(kept) == {"faster": 2.5}
+    assert (docs / "performance.md").read_text() == f"before\n{begin}\n| new |\n\n{END}after\n"
+    assert (docs / "charts" / "bench-some.svg").exists()
+    assert baseline(docs / "bench.json") == {"faster": 2.5}
     assert baseline(tmp_path / "none.json") == {}
+
+
+def test_every_page_has_a_place_for_what_is_kept(tmp_path: Path, project_root: Path) -> None:
+    docs = shutil.copytree(project_root / "docs", tmp_path / "docs")
+    for name in PAGES:
+        (tmp_path / name).write_text(f"the {name}\n")
+
+    keep(tmp_path, docs)
+
+    assert all(f"the {name}\n" in (docs / page).read_text() for name, page in PAGES.items())
+    (docs / "scale.md").write_text("no place")
+    with pytest.raises(ValueError, match=r"growth\.md"):
+        keep(tmp_path, docs)
 
 
 def test_the_chart_is_xml_with_a_bar_per_side() -> None:
