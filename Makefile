@@ -6,7 +6,7 @@ TESTS ?= tests
 DRILLS ?= tests/drills
 
 .DEFAULT_GOAL := help
-.PHONY: help run test drill bench lint format lock contract clean install-run install-bench install-dev
+.PHONY: help run test drill bench soak growth keep lint format lock contract clean install-run install-bench install-dev
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
@@ -20,8 +20,17 @@ test: install-dev lint ## lint, then run every test on real servers; TESTS=tests
 drill: install-dev ## break the whole stack under load, then prove that nothing was lost or doubled; 15 minutes; BROKER=rabbitmq
 	@DRILL=$(or $(SIZE),full) TEST_BROKER=$(BROKER) $(BIN)/python -m pytest $(DRILLS) --capture=no --timeout=900
 
-bench: install-bench ## measure each path beside its limits, into var/; ONLY=append runs one group, SIZE=quick is short
-	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(SIZE),--size $(SIZE))
+bench: install-bench ## measure each path beside its limits, into var/; ONLY=append, SIZE=quick, CHECK=1
+	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(SIZE),--size $(SIZE)) $(if $(CHECK),--check)
+
+soak: install-bench ## everything under half of its load for a quarter of an hour: is it flat?; MINUTES=60
+	@$(BIN)/python -m benchmarks.soak $(if $(MINUTES),--minutes $(MINUTES))
+
+growth: install-bench ## how each cost grows with orders, events and workers, into var/; MOST=100000 is short
+	@$(BIN)/python -m benchmarks.growth $(if $(MOST),--most $(MOST))
+
+keep: install-bench ## put what bench, soak and growth found in var/ into docs/
+	@$(BIN)/python -m benchmarks.keep
 
 lint: install-dev ## check style, types and the borders between the packages
 	@$(BIN)/ruff check .

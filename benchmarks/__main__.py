@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks import report
+from benchmarks.baseline import baseline, worse
 from benchmarks.bench import Bench
 from benchmarks.chart import as_svg
 from benchmarks.figures import Measured
@@ -27,42 +28,57 @@ GROUPS: dict[str, Callable[[Bench], list[Measured]]] = {
     "size": size.measure,
 }
 
+# Seconds that each group may take on two cores in full size; all of it is to take less than a quarter of an hour.
+BUDGET = {"append": 110, "command": 60, "post": 100, "project": 200, "rebuild": 160, "size": 220}
+
 
 def main(arguments: Sequence[str]) -> int:
     chosen = _parser().parse_args(arguments)
     groups = [chosen.only] if chosen.only else list(GROUPS)
-    sizes = SIZES[chosen.size]
     into: Path = chosen.into or ROOT / "var" / ("" if chosen.size == "full" else chosen.size)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers' data goes then too
     try:
-        with running_servers(into) as servers:
-            # What the service reads when its first module is used; each group names databases of its own.
-            os.environ |= {"DATABASE_URL": servers.postgres.url, "REDIS_URL": servers.valkey.url}
-            found = settings(servers)
-            measured = {}
-            for group in groups:
-                measured[group] = _measure(group, Bench(servers, sizes))
-                table = _write(into, measured, found | {"size": f"{chosen.size}: {sizes}"})
+        measured, table = _measure_all(groups, chosen.size, into)
     except CannotStart as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     print(table)
-    return 0
+    failed = worse(measured, baseline()) or not all(each.reached for each in measured)
+    return 1 if chosen.check and failed else 0
+
+
+def _measure_all(groups: Sequence[str], size: str, into: Path) -> tuple[list[Measured], str]:
+    """Raises CannotStart."""
+    started, sizes = time.monotonic(), SIZES[size]
+    with running_servers(into) as servers:
+        # What the service reads when its first module is used; each group names databases of its own.
+        os.environ |= {"DATABASE_URL": servers.postgres.url, "REDIS_URL": servers.valkey.url}
+        found = settings(servers) | {"size": f"{size}: {sizes}"}
+        measured: dict[str, list[Measured]] = {}
+        for group in groups:
+            measured[group] = _measure(group, Bench(servers, sizes))
+            table = _write(into, measured, found)
+    _say(f"all of it took {time.monotonic() - started:.0f} s of {sum(BUDGET[group] for group in groups)}")
+    return [each for group in measured.values() for each in group], table
 
 
 def _measure(group: str, bench: Bench) -> list[Measured]:
     started = time.monotonic()
-    print(f"bench: measuring {group}", file=sys.stderr, flush=True)
+    _say(f"measuring {group}")
     measured = GROUPS[group](bench)
     bench.servers.drop_databases()
-    print(f"bench: {group} took {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    _say(f"{group} took {time.monotonic() - started:.0f} s of {BUDGET[group]}")
     return measured
+
+
+def _say(text: str) -> None:
+    print(f"bench: {text}", file=sys.stderr, flush=True)
 
 
 def _write(into: Path, measured: Mapping[str, list[Measured]], found: Mapping[str, str]) -> str:
     """The table. Called after each group, so that what is measured is kept whatever becomes of the next one."""
     rows = [each for group in measured.values() for each in group]
-    table = report.as_markdown(rows, found)
+    table = report.as_markdown(rows, found, baseline())
     (into / "bench.json").write_text(report.as_json(rows))
     (into / "bench.md").write_text(table)
     for group, of_group in measured.items():
@@ -78,6 +94,11 @@ def _parser() -> argparse.ArgumentParser:
         choices=SIZES,
         default="full",
         help="quick shows that everything works; its figures do not deserve the names of their rows",
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="exit status 1 if a row misses its target or is worse than in docs/bench.json",
     )
     parser.add_argument("--into", type=Path, help="folder for the result; var, and var/quick for what is quick")
     return parser

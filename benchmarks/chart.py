@@ -26,8 +26,9 @@ def as_svg(group: str, measured: Sequence[Measured]) -> str:
 
 def _row(top: int, each: Measured) -> list[str]:
     longest = max(run.value for run in (*each.ours, *each.beside))
-    verdict = "reached" if each.reached else "missed"
-    title = f"{each.row.name}: {number(each.figure)} (wanted {each.row.wanted}, {verdict})"
+    title = f"{each.row.name}: {number(each.figure)}"
+    if each.row.has_target:
+        title += f" (wanted {each.row.wanted}, {'reached' if each.reached else 'missed'})"
     parts = [_text(10, top + 14, title, size=13, colour="black" if each.reached else MISSED)]
     parts += _bar(top + 22, f"{each.row.ours}", each.row.unit, each.ours, longest, OURS)
     if each.beside:

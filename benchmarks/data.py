@@ -1,5 +1,7 @@
 """Large histories, made set-wise by SQL, as commands would have made them."""
 
+from datetime import UTC, datetime, timedelta
+
 import psycopg
 from psycopg import Connection
 
@@ -49,6 +51,11 @@ STREAM = """
 def order_id(number: int) -> str:
     """The id of the order that `fill` has made with this number, from 1."""
     return f"01990000-0000-7000-8000-{number:012}"
+
+
+def placed_at(number: int) -> datetime:
+    """When it was placed, and all else happened to it."""
+    return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number)
 
 
 def fill(database_url: str, orders: int) -> int:

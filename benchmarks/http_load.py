@@ -5,7 +5,11 @@ Own code because it has to cost little: it shares the machine with the server th
 import asyncio
 import json
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import count
+
+from uuid_utils import uuid7
 
 HEAD_END = b"\r\n\r\n"
 
@@ -17,10 +21,10 @@ class Load:
 
 
 class Connection(asyncio.Protocol):
-    """Sends `request` again and again until the deadline; `done` is set then, or to what went wrong."""
+    """Sends what `next_request` gives until the deadline; `done` is set then, or to what went wrong."""
 
-    def __init__(self, request: bytes, deadline: float) -> None:
-        self._request = request
+    def __init__(self, next_request: Callable[[], bytes], deadline: float) -> None:
+        self._next_request = next_request
         self._deadline = deadline
         self._received = b""
         self.latencies: list[float] = []
@@ -49,8 +53,9 @@ class Connection(asyncio.Protocol):
         self._finish(error or ConnectionError("The server has closed the connection."))
 
     def _send(self) -> None:
+        request = self._next_request()
         self._sent_at = time.perf_counter()
-        self._transport.write(self._request)
+        self._transport.write(request)
 
     def _finish(self, error: Exception | None) -> None:
         if not self.done.done():
@@ -58,16 +63,16 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
 
-def post(port: int, path: str, body: object, connections: int, seconds: float) -> Load:
-    """Post the same body from so many connections. Raises when an answer is not 201."""
-    return asyncio.run(_post(port, _request(path, body), connections, seconds))
+def post(port: int, next_request: Callable[[], bytes], connections: int, seconds: float) -> Load:
+    """From so many connections. Raises when an answer is not 201."""
+    return asyncio.run(_post(port, next_request, connections, seconds))
 
 
-async def _post(port: int, request: bytes, connections: int, seconds: float) -> Load:
+async def _post(port: int, next_request: Callable[[], bytes], connections: int, seconds: float) -> Load:
     loop = asyncio.get_running_loop()
     started = time.monotonic()
     made = [
-        await loop.create_connection(lambda: Connection(request, started + seconds), "127.0.0.1", port)
+        await loop.create_connection(lambda: Connection(next_request, started + seconds), "127.0.0.1", port)
         for _ in range(connections)
     ]
     await asyncio.gather(*(connection.done for _, connection in made))
@@ -75,10 +80,27 @@ async def _post(port: int, request: bytes, connections: int, seconds: float) -> 
     return Load(len(latencies) / (time.monotonic() - started), latencies)
 
 
-def _request(path: str, body: object) -> bytes:
+def same_request(path: str, body: object) -> Callable[[], bytes]:
+    """One request, sent again and again."""
+    head, content = _head_and_content(path, body, {})
+    request = b"%b\r\n\r\n%b" % (head, content)
+    return lambda: request
+
+
+def requests_with_keys(path: str, body: object, headers: Mapping[str, str]) -> Callable[[], bytes]:
+    """The same, each time with an Idempotency-Key that no other request has; made by putting one number in."""
+    head, content = _head_and_content(path, body, headers)
+    before, after = b"%b\r\nIdempotency-Key: %b-" % (head, str(uuid7()).encode()), b"\r\n\r\n%b" % content
+    numbers = count()
+    return lambda: b"%b%d%b" % (before, next(numbers), after)
+
+
+def _head_and_content(path: str, body: object, headers: Mapping[str, str]) -> tuple[bytes, bytes]:
+    """The head lacks its last line end."""
     content = json.dumps(body, ensure_ascii=False).encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-    return f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content
+    every = {"Host": "localhost", "Content-Type": "application/json", "Content-Length": str(len(content)), **headers}
+    lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in every.items())]
+    return "\r\n".join(lines).encode(), content
 
 
 def _content_length(head: bytes) -> int:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import psycopg
 
+from benchmarks.keys import SERVED_AS_IN_PRODUCTION
 from benchmarks.servers import Servers
 
 POSTGRESQL = ("server_version", "fsync", "full_page_writes", "synchronous_commit", "shared_buffers", "max_wal_size")
 VALKEY = ("appendonly", "appendfsync")
-PACKAGES = ("flask", "granian", "celery", "kombu", "redis", "sqlalchemy", "psycopg", "eventsourcing")
+PACKAGES = ("flask", "granian", "gunicorn", "celery", "kombu", "redis", "sqlalchemy", "psycopg", "eventsourcing")
 
 
 def settings(servers: Servers) -> dict[str, str]:
@@ -25,6 +26,7 @@ def settings(servers: Servers) -> dict[str, str]:
     found["Valkey version"] = str(redis.info("server").get("valkey_version", "unknown"))
     for name in VALKEY:
         found[f"Valkey {name}"] = str(redis.config_get(name)[name])
+    found["service"] = ", ".join(f"{name}={value}" for name, value in SERVED_AS_IN_PRODUCTION.items())
     found["Python"] = platform.python_version()
     return found | {name: version(name) for name in PACKAGES}
 

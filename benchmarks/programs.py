@@ -4,12 +4,14 @@ import os
 import signal
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from urllib.error import HTTPError
 
+from benchmarks.keys import SERVED_AS_IN_PRODUCTION
 from benchmarks.servers import ROOT, Servers
 from local.__main__ import procfile
+from local.probes import answers
 from local.program import Program, stop
 from local.servers import free_port
 from worker.app import app
@@ -20,22 +22,41 @@ BARE_VIEW = "benchmarks.comparators.bare_view"
 
 
 @contextmanager
-def web(servers: Servers, database_url: str, module: str = "webapp") -> Iterator[int]:
-    """The port of a web server with this module's `create_app`."""
+def web(servers: Servers, database_url: str, module: str = "webapp", server: str = "granian") -> Iterator[int]:
+    """The port of a web server with this module's `create_app`; the service's asks for keys and counts requests."""
     port = free_port(0)
     command = procfile(ROOT / "Procfile")["web"].replace("webapp:create_app", f"{module}:create_app")
-    with _running(servers, f"web-{module}", command, {"PORT": str(port)}, database_url):
-        _wait(lambda: _listens(port), f"web-{module}")
+    with _running(
+        servers,
+        f"{server}-{module}",
+        command,
+        {**SERVED_AS_IN_PRODUCTION, "PORT": str(port), "WEB_SERVER": server},
+        database_url,
+    ):
+        _wait(lambda: _listens(port), f"{server}-{module}")
         yield port
 
 
 @contextmanager
-def worker(servers: Servers, database_url: str) -> Iterator[int]:
+def worker(servers: Servers, database_url: str, name: str = "worker") -> Iterator[int]:
     """The process id, and group, of a worker that knows the empty tasks too."""
     command = procfile(ROOT / "Procfile")["worker"].replace("-A worker.app", f"-A {EMPTY_TASKS}")
-    with _running(servers, "worker", command, {}, database_url) as process_id:
-        _wait(lambda: bool(app.control.ping(timeout=0.5)), "worker")
+    with _running(servers, name, f"{command} --hostname {name}@%h", {}, database_url) as process_id:
+        _wait(lambda: any(node.startswith(f"{name}@") for node in _nodes()), name)
         yield process_id
+
+
+@contextmanager
+def whole_service(servers: Servers, database_url: str, environment: Mapping[str, str]) -> Iterator[Mapping[str, int]]:
+    """Every line of the Procfile, as `make run` starts them; the process ids by its names. Ready when the API is."""
+    with ExitStack() as stack:
+        ids = {
+            name: stack.enter_context(_running(servers, name, command, environment, database_url))
+            for name, command in procfile(ROOT / "Procfile").items()
+        }
+        _wait(lambda: answers(f"http://127.0.0.1:{environment['PORT']}/readyz"), "web")
+        _wait(lambda: bool(app.control.ping(timeout=0.5)), "worker")
+        yield ids
 
 
 def pause(process_group: int) -> None:
@@ -48,7 +69,7 @@ def resume(process_group: int) -> None:
 
 @contextmanager
 def _running(
-    servers: Servers, name: str, command: str, environment: dict[str, str], database_url: str
+    servers: Servers, name: str, command: str, environment: Mapping[str, str], database_url: str
 ) -> Iterator[int]:
     program = Program(
         name=name,
@@ -71,6 +92,11 @@ def _wait(ready: Callable[[], bool], name: str) -> None:
         if time.monotonic() > deadline:
             raise RuntimeError(f"{name} did not start; its log is in the folder of the servers.")
         time.sleep(0.1)
+
+
+def _nodes() -> list[str]:
+    """The workers that answer."""
+    return [node for answer in app.control.ping(timeout=0.5) or [] for node in answer]
 
 
 def _listens(port: int) -> bool:

@@ -3,28 +3,33 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
+from benchmarks.baseline import is_worse, worse
 from benchmarks.figures import Measured, median_cpu, median_value
 
-HEAD = ("row", "ours", "beside it", "figure", "of pairs", "wanted", "", "CPU s ours", "CPU s beside")
+HEAD = ("row", "ours", "beside it", "figure", "of pairs", "wanted", "", "was", "CPU s ours", "CPU s beside")
 
 
 def as_json(measured: Sequence[Measured]) -> str:
     return json.dumps({each.row.name: round(each.figure, 4) for each in measured}, indent=2) + "\n"
 
 
-def as_markdown(measured: Sequence[Measured], settings: Mapping[str, str]) -> str:
+def as_markdown(measured: Sequence[Measured], settings: Mapping[str, str], before: Mapping[str, float]) -> str:
+    """`before` are the figures to compare with, by row."""
     lines = [
         _line(HEAD),
         _line("---" for _ in HEAD),
-        *(_line(_cells(each)) for each in measured),
+        *(_line(_cells(each, before)) for each in measured),
         "",
         "Medians. The figure is the median of the pairs' ratios (ours / beside it), then the least and the greatest.",
+        '"was" is the figure in docs/bench.json; worse: no pair of this run is as good as that.',
         "",
         *(f"- {name}: {value}" for name, value in settings.items()),
     ]
     missed = [each.row.name for each in measured if not each.reached]
     if missed:
         lines += ["", f"Missed: {', '.join(missed)}."]
+    if names := worse(measured, before):
+        lines += ["", f"Worse than before: {', '.join(names)}."]
     return "\n".join(lines) + "\n"
 
 
@@ -35,7 +40,7 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
-def _cells(each: Measured) -> Sequence[str]:
+def _cells(each: Measured, before: Mapping[str, float]) -> Sequence[str]:
     row = each.row
     has_other = bool(each.beside)
     return (
@@ -45,10 +50,23 @@ def _cells(each: Measured) -> Sequence[str]:
         number(each.figure),
         f"{number(each.spread.least)} to {number(each.spread.greatest)}",
         row.wanted,
-        "reached" if each.reached else "**MISSED**",
+        _verdict(each),
+        _was(each, before),
         f"{median_cpu(each.ours):.2f}",
         f"{median_cpu(each.beside):.2f}" if has_other else "",
     )
+
+
+def _verdict(each: Measured) -> str:
+    if not each.row.has_target:
+        return ""
+    return "reached" if each.reached else "**MISSED**"
+
+
+def _was(each: Measured, before: Mapping[str, float]) -> str:
+    if each.row.name not in before:
+        return ""
+    return number(before[each.row.name]) + (", **WORSE**" if is_worse(each, before) else "")
 
 
 def _line(cells: Iterable[str]) -> str:

@@ -15,11 +15,11 @@ class Sizes:
     few_tasks: int = 300
     rebuilt_orders: int = 66_667
     most_rebuilt_orders: int = 333_334
-    replayed_events: int = 1_000
+    replayed_events: int = 500
     small: int = 1_000
     large: int = 1_000_000
     long_order: int = 10_000
-    calls: int = 20
+    calls: int = 40
 
 
 SIZES = {

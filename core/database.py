@@ -1,14 +1,17 @@
 """PostgreSQL for both sides: connection settings that web, workers and commands share, and the list of tables."""
 
+import select
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from psycopg import Connection
-from psycopg.pq import TransactionStatus
+from psycopg import Column, Connection, Cursor
+from psycopg import Error as DriverError
+from psycopg.pq import PipelineStatus, TransactionStatus
 from pydantic_core import from_json
 from sqlalchemy import Engine, MetaData, create_engine
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.types import UserDefinedType
 
@@ -29,18 +32,68 @@ NOTICE_SILENCE: dict[str, Any] = {
     "tcp_user_timeout": 20_000,  # ms
 }
 
+
+def refuse_dead(connection: Connection[Any], *_: object) -> None:
+    """Raises DisconnectionError, and the pool then connects anew, if the server has ended an idle connection."""
+    if not connection.closed:
+        idle = select.poll()
+        idle.register(connection.fileno(), select.POLLIN)
+        if not idle.poll(0):  # the server speaks unasked only to say that this is the end
+            return
+    raise DisconnectionError
+
+
+def in_pipeline(connection: Connection[Any]) -> bool:
+    """Whether statements are sent together just now, their results to be fetched later; COPY cannot be then."""
+    return connection.info.pipeline_status is not PipelineStatus.OFF
+
+
+@contextmanager
+def pipelined(connection: Connection[Any]) -> Iterator[None]:
+    """A transaction whose statements are sent together, its BEGIN and COMMIT too; psycopg's own BEGIN is waited for.
+
+    Within a session's transaction that has not spoken to the server yet, and is over with the block."""
+    connection.set_autocommit(True)
+    try:
+        with connection.pipeline() as pipeline:
+            try:
+                connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+                yield
+                connection.execute("COMMIT")
+            except Exception:
+                with suppress(DriverError):  # those that followed the one that failed; psycopg would log them
+                    pipeline.sync()
+                raise
+    finally:
+        if not connection.closed:
+            connection.rollback()
+            connection.set_autocommit(False)
+
+
+class ReadableCursor(Cursor[Any]):
+    """SQLAlchemy asks at once what columns a result has, so that in a pipeline its statements have to be waited for."""
+
+    @property
+    def description(self) -> list[Column] | None:
+        if in_pipeline(self.connection):
+            with self.connection.pipeline() as pipeline:
+                pipeline.sync()
+        return super().description
+
+
 # READ COMMITTED is stated because the guards rely on it: each statement sees what was committed before it began.
 ENGINE_OPTIONS: dict[str, Any] = {
     "isolation_level": "READ COMMITTED",
     "json_deserializer": from_json,  # four times as quick as the standard library's, which counts when reading events
     "hide_parameters": True,  # errors are logged and stored; customers' names must not be
-    "pool_pre_ping": True,
+    "pool_events": [(refuse_dead, "checkout")],  # a ping instead would cost each transaction a round trip
     "pool_size": 10,
     "max_overflow": 0,
     "pool_timeout": 5,
     "connect_args": {
         "connect_timeout": 3,
         "application_name": "orderlog",
+        "cursor_factory": ReadableCursor,
         "options": "-c TimeZone=UTC",
         **NOTICE_SILENCE,
     },
@@ -66,13 +119,20 @@ def libpq_url(database_url: str) -> str:
     return make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
-def connect(database_url: str) -> Engine:
+def connect(database_url: str, **options: Any) -> Engine:
     """An engine; opens no connection until one is needed, so it may be made before a process forks."""
-    return create_engine(sqlalchemy_url(database_url), **ENGINE_OPTIONS)
+    return create_engine(sqlalchemy_url(database_url), **{**ENGINE_OPTIONS, **options})
 
 
 def session_factory(database_url: str) -> sessionmaker[Session]:
     return sessionmaker(connect(database_url))
+
+
+def derived_session_factory(database_url: str) -> sessionmaker[Session]:
+    """For what can be made again from events: commits do not wait for the disk, and a crash of PostgreSQL may undo the
+    last of them. It undoes those after them too, so a checkpoint never outlives the rows that it vouches for."""
+    connect_args = {**ENGINE_OPTIONS["connect_args"], "options": "-c TimeZone=UTC -c synchronous_commit=off"}
+    return sessionmaker(connect(database_url, connect_args=connect_args))
 
 
 def driver_connection(session: Session) -> Connection[Any]:

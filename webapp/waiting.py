@@ -20,7 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from core.database import NOTICE_SILENCE
-from core.read_models.announcements import CHANNEL, EVERY_ORDER
+from core.read_models.announcements import EVERY_ORDER, listen
 from core.read_models.faults import describe
 from core.read_models.projector import Projector
 from core.read_models.visibility import replays, shown_position, shown_version
@@ -91,7 +91,7 @@ class Waits:
         while self._is_needed():
             try:
                 with psycopg.connect(self._url, **LISTENER) as connection:
-                    connection.execute(f"LISTEN {CHANNEL}")
+                    listen(connection)
                     self._wake(EVERY_ORDER)  # for what came before
                     while self._is_needed():
                         for news in connection.notifies(timeout=IDLE_SECONDS):

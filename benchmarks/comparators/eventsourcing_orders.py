@@ -57,12 +57,13 @@ class EventsourcingOrders(Application[UUID]):
         self.save(order)
 
 
-def eventsourcing_orders(database_url: str, threads: int) -> EventsourcingOrders:
-    return EventsourcingOrders(env=_environment(database_url, threads))
+def eventsourcing_orders(database_url: str, threads: int, *, functions: bool = True) -> EventsourcingOrders:
+    """With `functions` it stores by a function in the database, which its own speed runs do; it comes without."""
+    return EventsourcingOrders(env=_environment(database_url, threads, functions))
 
 
-def _environment(database_url: str, threads: int) -> Mapping[str, str]:
-    """A connection per thread. Its database functions are on: they save it round trips."""
+def _environment(database_url: str, threads: int, functions: bool) -> Mapping[str, str]:
+    """A connection per thread, never checked before use, which is its default."""
     url = make_url(database_url)
     return {
         "PERSISTENCE_MODULE": "eventsourcing.postgres",
@@ -72,5 +73,5 @@ def _environment(database_url: str, threads: int) -> Mapping[str, str]:
         "POSTGRES_USER": str(url.username),
         "POSTGRES_PASSWORD": str(url.password),
         "POSTGRES_POOL_SIZE": str(threads),
-        "POSTGRES_ENABLE_DB_FUNCTIONS": "yes",
+        "POSTGRES_ENABLE_DB_FUNCTIONS": "yes" if functions else "no",
     }

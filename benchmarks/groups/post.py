@@ -1,15 +1,18 @@
-"""`POST /orders` over HTTP, beside a view that does only what cannot be left out."""
+"""`POST /orders` over HTTP, as clients in production send it, beside a view that does only what cannot be left out.
 
-from collections.abc import Sequence
+Ours has an API key, a fresh Idempotency-Key for each request, validation and rate limits; the view has none of them."""
+
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from benchmarks import http_load
 from benchmarks.bench import Bench
 from benchmarks.cpu import cpu_clock
 from benchmarks.figures import Measured, Run, in_turns, percentile
-from benchmarks.http_load import Load
+from benchmarks.http_load import Load, requests_with_keys, same_request
+from benchmarks.keys import bearer_of_new_key
 from benchmarks.programs import BARE_VIEW, web
-from benchmarks.rows import ROW
+from benchmarks.rows import EXTRA_ROW, ROW
 
 BODY = {"customer_name": "山田太郎", "total_amount": 83000}
 CONNECTIONS = 16
@@ -22,20 +25,32 @@ class TimedLoad(NamedTuple):
 
 def measure(bench: Bench) -> list[Measured]:
     servers, pairs = bench.servers, bench.sizes.pairs
-    ours_url, floor_url = servers.database("post"), servers.database("post_floor")
-    with web(servers, ours_url) as our_port, web(servers, floor_url, BARE_VIEW) as floor_port:
-        for port in (our_port, floor_port):
-            _post(bench, port)  # to warm up
-        ours, floor = in_turns(lambda: _post(bench, our_port), lambda: _post(bench, floor_port), pairs)
+    url, floor_url = servers.database("post"), servers.database("post_floor")
+    with_keys = requests_with_keys("/orders", BODY, {"Authorization": bearer_of_new_key(url)})
+    bare = same_request("/orders", BODY)
+    with web(servers, url) as port, web(servers, floor_url, BARE_VIEW) as floor_port:
+        ours, floor = _in_turns(lambda: _post(bench, port, with_keys), lambda: _post(bench, floor_port, bare), pairs)
+    with web(servers, url) as port, web(servers, url, server="gunicorn") as other_port:
+        sides = (lambda: _post(bench, port, with_keys)), (lambda: _post(bench, other_port, with_keys))
+        granian, gunicorn = _in_turns(*sides, max(1, pairs // 2))
     return [
         Measured(ROW["post_vs_floor"], _rates(ours), _rates(floor)),
         Measured(ROW["post_p99_ms_vs_floor"], _p99s(ours), _p99s(floor)),
+        Measured(EXTRA_ROW["post_granian_vs_gunicorn"], _rates(granian), _rates(gunicorn)),
     ]
 
 
-def _post(bench: Bench, port: int) -> TimedLoad:
+def _in_turns(
+    ours: Callable[[], TimedLoad], beside: Callable[[], TimedLoad], pairs: int
+) -> tuple[list[TimedLoad], list[TimedLoad]]:
+    """After a first pair to warm up."""
+    taken = in_turns(ours, beside, pairs + 1)
+    return taken[0][1:], taken[1][1:]
+
+
+def _post(bench: Bench, port: int, next_request: Callable[[], bytes]) -> TimedLoad:
     with cpu_clock() as cpu:
-        load = http_load.post(port, "/orders", BODY, CONNECTIONS, bench.sizes.seconds)
+        load = http_load.post(port, next_request, CONNECTIONS, bench.sizes.seconds)
     bench.servers.redis.flushdb()  # no worker runs here; the tasks would only take up memory
     return TimedLoad(load, cpu.seconds)
 

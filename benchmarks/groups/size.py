@@ -1,28 +1,33 @@
 """What does not grow: the server's time for a request, a catch-up or a command, by the size of what is stored."""
 
+import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from statistics import median
 
 import psycopg
-from flask import Flask
 from sqlalchemy.orm import Session, sessionmaker
 from uuid_utils import uuid7
 
 from benchmarks.bench import Bench
 from benchmarks.cpu import with_cpu
-from benchmarks.data import add_stream, fill, order_id
+from benchmarks.data import add_stream, fill, order_id, placed_at
 from benchmarks.figures import Measured, Run, in_turns
+from benchmarks.requests_in_process import App
 from benchmarks.rows import ROW
 from core.command_handler import OrderCommandHandler
-from core.database import session_factory, sqlalchemy_url
+from core.database import session_factory
 from core.event_sourcing.postgres_store import stores
 from core.orders.commands import AddOrderItem
 from core.read_models.catch_up import catch_up
+from core.read_models.summary import PageEnd
 from core.read_models.wiring import PROJECTORS
-from webapp import create_app
+from webapp.cursor import encode_cursor
 
 SHORT_ORDER = 10  # events
+STATISTICS = "/orders/statistics"
+DIFFERENT = 200  # orders and pages asked for in turns, so that not only what is cached is measured
+SEED = 20260131
 
 
 def measure(bench: Bench) -> list[Measured]:
@@ -33,18 +38,40 @@ def measure(bench: Bench) -> list[Measured]:
 
 
 def _requests(bench: Bench, large_url: str, small_url: str) -> list[Measured]:
-    large, small = (create_app({"SQLALCHEMY_DATABASE_URI": sqlalchemy_url(url)}) for url in (large_url, small_url))
-    middle = {"large": order_id(bench.sizes.large // 2), "small": order_id(bench.sizes.small // 2)}
+    """Both sides ask for the same mixture, and get as much in each answer."""
+    large, small = App(large_url), App(small_url)
+    most, least = bench.sizes.large, bench.sizes.small
+    details = large.get(list(order_paths(most)))
     return [
-        _compare(bench, "list_1m_vs_1k", _get(large, "/orders"), _get(small, "/orders")),
-        _compare(bench, "statistics_1m_vs_1k", _get(large, "/orders/statistics"), _get(small, "/orders/statistics")),
-        _compare(
-            bench,
-            "details_1m_vs_1k",
-            _get(large, f"/orders/{middle['large']}"),
-            _get(small, f"/orders/{middle['small']}"),
-        ),
+        _compare(bench, "list_1m_vs_1k", large.get(list(page_paths(most))), small.get(list(page_paths(least)))),
+        _compare(bench, "statistics_1m_vs_1k", large.get([STATISTICS]), small.get([STATISTICS])),
+        _compare(bench, "details_1m_vs_1k", details, small.get(list(order_paths(least)))),
+        _compare(bench, "as_of_order_1m", large.get(list(past_paths(most))), details),
     ]
+
+
+def order_paths(orders: int) -> Iterator[str]:
+    for number in _numbers(1, orders):
+        yield f"/orders/{order_id(number)}"
+
+
+def past_paths(orders: int) -> Iterator[str]:
+    """Each order as it was on the day after the last one was placed."""
+    moment = placed_at(orders + 86_400).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return (f"{path}?as_of={moment}" for path in order_paths(orders))
+
+
+def page_paths(orders: int) -> Iterator[str]:
+    """By turns the newest page, pages anywhere but near the end, and pages of one status."""
+    yield from ("/orders", "/orders?status=pending")
+    for number in _numbers(orders // 3, orders):
+        cursor = encode_cursor(PageEnd(placed_at(number), order_id(number)))
+        yield f"/orders?cursor={cursor}"
+        yield f"/orders?status=pending&cursor={cursor}"
+
+
+def _numbers(least: int, most: int) -> list[int]:
+    return random.Random(SEED).choices(range(least, most + 1), k=DIFFERENT)
 
 
 def _idle_catch_up(bench: Bench, large_url: str, small_url: str) -> Measured:
@@ -62,7 +89,7 @@ def _long_order(bench: Bench, url: str) -> Measured:
             add_stream(connection, short_id, SHORT_ORDER)
     unused = iter(short_ids)
     return _compare(
-        bench, "load_10k_vs_10", lambda: _add_item(sessions, long_id), lambda: _add_item(sessions, next(unused))
+        bench, "load_10k_vs_10", lambda: add_item(sessions, long_id), lambda: add_item(sessions, next(unused))
     )
 
 
@@ -83,24 +110,12 @@ def _median_ms(call: Callable[[], None], calls: int) -> float:
     return median(taken)
 
 
-def _get(app: Flask, path: str) -> Callable[[], None]:
-    """A request handled in this process, without a network."""
-    client = app.test_client()
-
-    def get() -> None:
-        answer = client.get(path)
-        if answer.status_code != 200:
-            raise RuntimeError(f"{path}: {answer.status} {answer.get_data(as_text=True)}")
-
-    return get
-
-
 def _catch_up(sessions: sessionmaker[Session]) -> None:
     for name, projector in PROJECTORS.items():
         if catch_up(sessions, name, projector).events:
             raise RuntimeError("Catch-up found news where there is none.")
 
 
-def _add_item(sessions: sessionmaker[Session], order_id: str) -> None:
+def add_item(sessions: sessionmaker[Session], order_id: str) -> None:
     command = AddOrderItem(order_id=order_id, product_name="ノートPC", quantity=1, unit_price=100)
     OrderCommandHandler(stores(sessions.kw["bind"])).handle(command)

@@ -14,7 +14,7 @@ from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.ids import IdList
 from core.orders.events import OrderItemAdded
 from core.read_models.header import OrderHeader, evolve, header_columns
-from core.read_models.rows import Values, lock_rows, replace_parts, replace_rows, upsert_parts, upsert_rows
+from core.read_models.rows import Values, lock_rows, replace_parts, replace_rows, save_rows, upsert_parts
 
 order_details = Table(
     "order_details_read_models",
@@ -79,12 +79,13 @@ class DetailsProjector:
         return OrderDetails(header=header, items=(*view.items, item), items_total=view.items_total + item.subtotal)
 
     def save(self, session: Session, views: Sequence[OrderDetails]) -> None:
-        written = upsert_rows(session, order_details, [_row(view) for view in views])
-        upsert_parts(session, order_items, _item_rows(views, written))
+        save_rows(session, order_details, [_row(view) for view in views])
+        # Also of an order that somebody has brought further: an item is what its event says, whoever writes it.
+        upsert_parts(session, order_items, _item_rows(views))
 
     def replace(self, session: Session, views: Sequence[OrderDetails], locked: Collection[str]) -> None:
         written = replace_rows(session, order_details, [_row(view) for view in views], locked)
-        replace_parts(session, order_items, _item_rows(views, written), written)
+        replace_parts(session, order_items, [row for row in _item_rows(views) if row[0] in written], written)
 
 
 def find_details(session: Session, order_id: str) -> OrderDetails | None:
@@ -130,5 +131,5 @@ def _row(view: OrderDetails) -> Values:
     return (*view.header, view.items_total)
 
 
-def _item_rows(views: Sequence[OrderDetails], written: Collection[str]) -> list[Values]:
-    return [(view.order_id, *item) for view in views if view.order_id in written for item in view.items]
+def _item_rows(views: Sequence[OrderDetails]) -> list[Values]:
+    return [(view.order_id, *item) for view in views for item in view.items]

@@ -1,23 +1,26 @@
 """What a projector is, and how one is run for orders: from their rows' versions to the ends of their streams."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, Protocol, TypeVar
 
 import psycopg
 from psycopg.errors import CannotCoerce, DatatypeMismatch, ProgramLimitExceeded, RaiseException, UndefinedFunction
-from sqlalchemy import Row, Table
+from sqlalchemy import Table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
+from core.database import driver_connection, pipelined
 from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.postgres_store import recorded
-from core.event_sourcing.streams import read_later
-from core.read_models.announcements import announce
+from core.event_sourcing.statements import COLUMNS
+from core.read_models.announcements import announce_if_heard
+from core.read_models.rows import FEW, read_later
 
 MANY = 1000  # events
+AGGREGATE_ID, VERSION = (COLUMNS.split(", ").index(name) for name in ("aggregate_id", "version"))
 REFUSALS = (
     psycopg.DataError,
     psycopg.IntegrityError,
@@ -137,25 +140,28 @@ def _shown(sessions: sessionmaker[Session], projector: Projector[Any], order_id:
 def _project(
     session: Session, projector: Projector[Any], order_ids: Sequence[str], most: int | None = None
 ) -> Projected:
-    """`most` events at the most."""
-    stored = projector.lock(session, order_ids)
-    shown = {order_id: stored[order_id].version if order_id in stored else 0 for order_id in order_ids}
-    later = read_rows(islice(read_later(session, shown), most))
-    views, failures = fold_rows(projector, later, stored)
-    changed = sorted(order_id for order_id, view in views.items() if view.version > shown[order_id])
-    if changed:
-        projector.save(session, [views[order_id] for order_id in changed])
-        announce(session, changed)
+    """`most` events of each order at the most. A few orders take two round trips, and the second commits."""
+    connection = driver_connection(session)
+    with pipelined(connection) if len(order_ids) < FEW else nullcontext():
+        later = read_later(session, projector.tables[0], order_ids, most)
+        stored = projector.lock(session, order_ids)
+        shown = {order_id: view.version for order_id, view in stored.items()}
+        rows = [row for row in later if row[VERSION] > shown.get(row[AGGREGATE_ID], 0)]
+        views, failures = fold_rows(projector, read_rows(rows), stored)
+        changed = sorted(order_id for order_id, view in views.items() if view.version > shown.get(order_id, 0))
+        if changed:
+            projector.save(session, [views[order_id] for order_id in changed])
+            announce_if_heard(session, changed)
     return Projected({order_id: view.version for order_id, view in views.items()}, failures)
 
 
-def read_rows(rows: Iterable[Row[Any]]) -> Iterator[RecordedEvent | Failure]:
+def read_rows(rows: Iterable[Sequence[Any]]) -> Iterator[RecordedEvent | Failure]:
     """The events that rows of `events` hold; a Failure for one that this release cannot read."""
     for row in rows:
         try:
             yield recorded(row)
         except Exception as error:  # whatever it is, it concerns this order alone
-            yield Failure(row.aggregate_id, row.version, error)
+            yield Failure(row[AGGREGATE_ID], row[VERSION], error)
 
 
 def fold_rows(

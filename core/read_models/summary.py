@@ -12,7 +12,7 @@ from core.database import metadata
 from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.ids import IdList
 from core.read_models.header import OrderHeader, evolve, header_columns
-from core.read_models.rows import lock_rows, replace_rows, upsert_rows
+from core.read_models.rows import lock_rows, replace_rows, save_rows
 
 order_summaries = Table(
     "order_summary_read_models",
@@ -42,7 +42,7 @@ class SummaryProjector:
         return evolve(view, recorded)
 
     def save(self, session: Session, views: Sequence[OrderHeader]) -> None:
-        upsert_rows(session, order_summaries, views)
+        save_rows(session, order_summaries, views)
 
     def replace(self, session: Session, views: Sequence[OrderHeader], locked: Collection[str]) -> None:
         replace_rows(session, order_summaries, views, locked)

@@ -1,4 +1,4 @@
-"""The application in a granian process of its own, for what a test client cannot show."""
+"""The application behind a real web server, as the Procfile starts it, for what a test client cannot show."""
 
 import http.client
 import os
@@ -35,27 +35,20 @@ class WebServer:
         **environment: str,
     ) -> None:
         self.port = free_port(0)
-        self._processes = processes
         self._app = app
         self._environment = {
             "DATABASE_URL": database_url,
             "REDIS_URL": redis_url,
             "ORDERLOG_AUTH": "off",
+            "HOST": "127.0.0.1",
+            "PORT": str(self.port),
+            "WEB_PROCESSES": str(processes),
             **environment,
         }
         self._log = log
 
     def __enter__(self) -> Self:
-        options = ["--interface", "wsgi", "--factory", "--host", "127.0.0.1", "--port", str(self.port)]
-        options += [
-            "--workers",
-            str(self._processes),
-            "--blocking-threads",
-            "16",
-            "--respawn-failed-workers",
-            "--no-ws",
-        ]
-        command = [sys.executable, "-m", "granian", *options, self._app]
+        command = [sys.executable, "-m", "webapp.serve", self._app]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 command,
@@ -75,6 +68,13 @@ class WebServer:
 
     def __exit__(self, *_: object) -> None:
         stop(self._process, signal.SIGTERM, seconds=10)
+
+    def ask_to_stop(self) -> None:
+        self._process.send_signal(signal.SIGTERM)
+
+    def wait_for_end(self, seconds: float) -> int:
+        """The exit status."""
+        return self._process.wait(seconds)
 
     @property
     def client(self) -> Remote:

@@ -10,9 +10,8 @@ from typing import Any
 import psycopg
 from sqlalchemy import event, text
 
-from core.database import session_factory
+from core.database import ReadableCursor, session_factory
 
-PING = ";"  # by the pool, before each use of a connection; does not count
 NOWHERE, BEFORE_WRITE, BEFORE_COMMIT = 0, -1, -2  # places to stop at; or the number of a statement or commit
 WRITES = ("INSERT", "UPDATE", "DELETE", "WITH appended")
 LONG = 30.0  # seconds
@@ -23,11 +22,13 @@ class Killed(BaseException):
     """Nothing of the service may catch this, as nothing catches SIGKILL."""
 
 
-class Cursor(psycopg.Cursor[Any]):
+class Cursor(ReadableCursor):
     def execute(self, query: Any, *args: Any, **options: Any) -> "Cursor":
-        if query != PING:
-            writes = isinstance(query, str) and query.lstrip().startswith(WRITES)
-            self._reached(BEFORE_WRITE if writes else NOWHERE)
+        statement = query.decode() if isinstance(query, bytes) else str(query)
+        if statement == "COMMIT":
+            self._reached(BEFORE_COMMIT)
+        elif not statement.startswith("BEGIN"):
+            self._reached(BEFORE_WRITE if statement.lstrip().startswith(WRITES) else NOWHERE)
         return super().execute(query, *args, **options)
 
     def copy(self, *args: Any, **options: Any) -> Any:
@@ -43,10 +44,6 @@ class Connection(psycopg.Connection[Any]):
     """Tells its process of each statement, and of each commit before and after."""
 
     reached: Callable[[int], None] = staticmethod(lambda _: None)
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.cursor_factory = Cursor
 
     def commit(self) -> None:
         self.reached(BEFORE_COMMIT)
@@ -119,7 +116,8 @@ class Process:
 
     def _connect(self, dialect: object, record: object, args: list[Any], options: dict[str, Any]) -> Connection:
         more = " -c lock_timeout=20ms -c synchronous_commit=off"
-        connection = Connection.connect(*args, **{**options, "options": options["options"] + more})
+        options = {**options, "options": options["options"] + more, "cursor_factory": Cursor}
+        connection = Connection.connect(*args, **options)
         connection.reached = self._reached
         self._connections.append(connection)
         return connection

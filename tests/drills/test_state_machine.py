@@ -1,6 +1,6 @@
 """Whatever happens in whatever order, the read models equal the events in the end; and the machine can fail."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -8,10 +8,10 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
-from sqlalchemy import Table, select, text
+from sqlalchemy import Table, text
 from sqlalchemy.orm import Session, sessionmaker
 
-from core.read_models import catch_up, details, rebuild_plan, rows, summary
+from core.read_models import catch_up, rebuild_plan, row_sql, rows
 from core.read_models.parking import project_patiently
 from core.read_models.projector import Projected
 from tests.drills.drill import FULL
@@ -116,22 +116,25 @@ def test_unlucky_examples(make: Make, steps: Steps) -> None:
 
 def test_without_version_guard(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     guarded = rows._upsert
-    monkeypatch.setattr(rows, "_upsert", lambda session, table, values, _: guarded(session, table, values, None))
+    monkeypatch.setattr(rows, "_upsert", lambda session, table, values, _: guarded(session, table, values, False))
 
     play_sabotaged(make, a_hint_writes_late)
 
 
+def unlocked(statement: Callable[[Table, str], bytes]) -> Callable[[Table, str], bytes]:
+    def without(table: Table, orders: str) -> bytes:
+        assert b"FOR UPDATE" in statement(table, orders)
+        return statement(table, orders).replace(b"FOR UPDATE", b"")
+
+    return without
+
+
 def test_without_row_locks(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor the guard that would catch what these let through."""
-
-    def read(session: Session, table: Table, order_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-        query = select(table).where(table.c.order_id.in_(order_ids))
-        return {row["order_id"]: dict(row) for row in session.execute(query).mappings()}
-
     guarded = rows._upsert
-    monkeypatch.setattr(rows, "_upsert", lambda session, table, values, _: guarded(session, table, values, None))
-    monkeypatch.setattr(summary, "lock_rows", read)
-    monkeypatch.setattr(details, "lock_rows", read)
+    monkeypatch.setattr(rows, "_upsert", lambda session, table, values, _: guarded(session, table, values, False))
+    for name in ("read_later", "lock"):
+        monkeypatch.setattr(row_sql, name, unlocked(getattr(row_sql, name)))
 
     play_sabotaged(make, a_later_hint_writes_late)
 

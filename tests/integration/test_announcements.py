@@ -1,21 +1,23 @@
 """Who listens is told of views that have changed: once they are committed, and of nothing else."""
 
 import json
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.event_sourcing.ids import IdRange
-from core.read_models.announcements import CHANNEL, EVERY_ORDER
+from core.read_models.announcements import CHANNEL, EVERY_ORDER, announce_if_heard, listen
 from core.read_models.catch_up import catch_up
 from core.read_models.projector import project
 from core.read_models.rebuild import rebuild_orders
 from core.read_models.wiring import PROJECTORS
 from core.settings import Patience
 from tests.examples import ORDER_ID
-from tests.read_side import place, place_many, run, store
+from tests.read_side import place, place_many, run, shown, store, value
 
 SUMMARY = PROJECTORS["summary"]
 
@@ -23,7 +25,7 @@ SUMMARY = PROJECTORS["summary"]
 @pytest.fixture
 def listener(database_url: str) -> Iterator[psycopg.Connection]:
     with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute(f"LISTEN {CHANNEL}")
+        listen(connection)
         yield connection
 
 
@@ -84,3 +86,59 @@ def test_a_rebuild_says_that_all_may_have_changed(
         assert heard(listener) == []
 
     assert heard(listener) == [EVERY_ORDER]  # equal ones of a transaction are sent once
+
+
+def test_nothing_is_announced_while_nobody_has_said_that_they_listen(
+    sessions: sessionmaker[Session], database_url: str
+) -> None:
+    place(sessions, ORDER_ID)
+    with psycopg.connect(database_url, autocommit=True) as eavesdropper:
+        eavesdropper.execute(f"LISTEN {CHANNEL}")
+
+        project(sessions, SUMMARY, [ORDER_ID])
+
+        assert heard(eavesdropper) == []
+
+
+def test_who_comes_to_listen_waits_for_what_will_not_be_announced(
+    sessions: sessionmaker[Session], database_url: str
+) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection, ThreadPoolExecutor(1) as thread:
+        with sessions.begin() as session:
+            announce_if_heard(session, [ORDER_ID])
+            coming = thread.submit(listen, connection)
+            wait_for_lock(sessions)
+            with sessions.begin() as another:  # at the same time
+                announce_if_heard(another, ["ORDER-002"])
+            assert not coming.done()
+        coming.result(10)
+
+        with sessions.begin() as session:
+            announce_if_heard(session, ["ORDER-003"])
+        assert heard(connection) == [json.dumps(["ORDER-003"])]
+
+
+def wait_for_lock(sessions: sessionmaker[Session]) -> None:
+    while not value(sessions, "SELECT count(*) FROM pg_locks WHERE NOT granted"):
+        pass
+
+
+def test_nobody_who_waits_is_missed_however_projections_and_listeners_come_and_go(
+    sessions: sessionmaker[Session], database_url: str
+) -> None:
+    order_ids = [f"ORDER-{number:03}" for number in range(120)]
+    place(sessions, *order_ids)
+
+    def is_told(order_id: str) -> bool:
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            listen(connection)
+            if order_id in shown(sessions):
+                return True
+            return any(order_id in news.payload for news in connection.notifies(timeout=10))
+
+    with ThreadPoolExecutor(4) as listeners, ThreadPoolExecutor(3) as workers:
+        waits = [listeners.submit(is_told, order_id) for order_id in order_ids]
+        for order_id in order_ids:
+            workers.submit(project, sessions, SUMMARY, [order_id])
+            time.sleep(0.01)  # about as long as it takes to come and listen
+        assert all(each.result() for each in waits)

@@ -1,21 +1,24 @@
 """Hints may be lost, doubled, late, out of order or concurrent: the read models come out the same."""
 
 import random
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.database import driver_connection
 from core.event_sourcing.postgres_store import PostgresEventStore
+from core.read_models import details
 from core.read_models.details import find_details, order_items
 from core.read_models.header import OrderHeader
 from core.read_models.projector import fold, project
-from core.read_models.summary import OrderFilter, list_orders
+from core.read_models.summary import OrderFilter, SummaryProjector, list_orders
 from core.read_models.wiring import PROJECTORS
 from tests.examples import CONFIRMED, LAPTOP_ADDED, LIFE, MICE_ADDED, ORDER_ID, PLACED
+from tests.read_side import value
 from tests.streams import append
 
 
@@ -104,21 +107,73 @@ def test_hints_tripled_shuffled_and_concurrent_come_out_the_same(sessions: sessi
         assert len(session.execute(select(order_items)).all()) == 2
 
 
-def test_row_and_version_are_written_in_one_transaction(sessions: sessionmaker[Session]) -> None:
+def test_row_and_version_are_written_in_one_transaction(
+    sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A crash after the details row and before its items leaves neither."""
     append(sessions, [PLACED, LAPTOP_ADDED])
-    engine = sessions.kw["bind"]
 
-    def crash(connection: object, cursor: object, statement: str, *_: object) -> None:
-        if statement.startswith("INSERT INTO order_item_read_models"):
-            raise KeyboardInterrupt
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
 
-    event.listen(engine, "before_cursor_execute", crash)
+    monkeypatch.setattr(details, "upsert_parts", crash)
     with pytest.raises(KeyboardInterrupt):
         project(sessions, PROJECTORS["details"], [ORDER_ID])
-    event.remove(engine, "before_cursor_execute", crash)
+    monkeypatch.undo()
 
     with sessions.begin() as session:
         assert find_details(session, ORDER_ID) is None
     project_all(sessions)
+    assert_shows_the_events(sessions)
+
+
+def wait_for_lock(sessions: sessionmaker[Session]) -> None:
+    while not value(sessions, "SELECT count(*) FROM pg_locks WHERE NOT granted"):
+        pass
+
+
+@pytest.mark.parametrize("name", PROJECTORS)
+def test_who_waits_for_a_row_goes_on_from_what_the_other_has_written(
+    sessions: sessionmaker[Session], name: str
+) -> None:
+    projector = PROJECTORS[name]
+    append(sessions, [PLACED])
+    project_all(sessions)
+    append(sessions, [LAPTOP_ADDED, MICE_ADDED], after=1)
+    with ThreadPoolExecutor(1) as thread:
+        with sessions.begin() as session:
+            stored = projector.lock(session, [ORDER_ID])
+            waiting = thread.submit(project, sessions, projector, [ORDER_ID])
+            wait_for_lock(sessions)
+            [second] = list(PostgresEventStore(driver_connection(session)).read_stream(ORDER_ID, after=1))[:1]
+            projector.save(session, [projector.evolve(stored[ORDER_ID], second)])
+        projected = waiting.result(10)
+
+    assert (projected.versions, projected.failures) == ({ORDER_ID: 3}, {})
+    project_all(sessions)
+    assert_shows_the_events(sessions)
+
+
+class Overtaken(SummaryProjector):
+    """Somebody makes the row when this one has found none."""
+
+    def __init__(self, overtake: Callable[[], object]) -> None:
+        self.overtake = overtake
+
+    def lock(self, session: Session, order_ids: Sequence[str]) -> Mapping[str, OrderHeader]:
+        session.execute(text("SELECT 1"))  # by now the events have been read
+        self.overtake()
+        return super().lock(session, order_ids)
+
+
+def test_a_row_that_comes_into_being_meanwhile_is_gone_on_from(sessions: sessionmaker[Session]) -> None:
+    append(sessions, [PLACED, LAPTOP_ADDED])
+
+    def overtake() -> None:
+        append(sessions, [MICE_ADDED], after=2)
+        project_all(sessions)
+
+    projected = project(sessions, Overtaken(overtake), [ORDER_ID])
+
+    assert (projected.versions, projected.failures) == ({ORDER_ID: 3}, {})
     assert_shows_the_events(sessions)

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
+from psycopg.errors import DeadlockDetected
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
@@ -129,7 +130,7 @@ def test_a_deadlock(sessions: sessionmaker[Session]) -> None:
         wait_for_lock(sessions)
         other.execute(text(lock.format("ORDER-001")))
 
-        with pytest.raises(OperationalError, match="deadlock detected") as caught:
+        with pytest.raises(DeadlockDetected) as caught:
             projecting.result(10)
 
     assert will_pass(caught.value)

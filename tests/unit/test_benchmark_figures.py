@@ -1,17 +1,22 @@
 """The benchmarks' arithmetic: turns, medians, ratios, targets and what is printed of them."""
 
 import json
+import shutil
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from benchmarks.baseline import baseline, is_worse
 from benchmarks.chart import as_svg
 from benchmarks.figures import Measured, Run, in_turns, percentile
+from benchmarks.keep import BEGIN, END, PAGES, keep
 from benchmarks.report import as_json, as_markdown, number
 from benchmarks.rows import ROW, ROWS, Row
 
 FASTER = Row(name="faster", group="some", ours="ours", beside="theirs", unit="per s", at_least=2)
 SLOWER = Row(name="slower", group="some", ours="ours <a>", beside="theirs", unit="ms", at_most=1.5)
+KNOWN = Row(name="known", group="some", ours="ours", beside="theirs", unit="per s")
 ALONE = Row(name="alone", group="some", ours="memory", beside="", unit="MB", at_most=200)
 
 
@@ -67,12 +72,65 @@ def test_the_json_is_a_flat_object_of_figures() -> None:
 def test_the_table_shows_every_row_and_names_those_that_missed() -> None:
     measured = [Measured(FASTER, runs(12_345), runs(12_345)), Measured(ALONE, runs(101))]
 
-    table = as_markdown(measured, {"fsync": "on"})
+    table = as_markdown(measured, {"fsync": "on"}, {})
 
     assert "| `faster` | ours: 12,345 per s | theirs: 12,345 per s | 1 | 1 to 1 | >= 2 | **MISSED** |" in table
     assert "| `alone` | memory: 101 MB |  | 101 | 101 to 101 | <= 200 | reached |" in table
     assert "- fsync: on" in table
     assert "Missed: faster." in table
+    assert "Worse" not in table
+
+
+def test_a_row_without_a_target_is_neither_reached_nor_missed() -> None:
+    table = as_markdown([Measured(KNOWN, runs(9), runs(3))], {}, {"known": 100})
+
+    assert "| `known` | ours: 9 per s | theirs: 3 per s | 3 | 3 to 3 | to be known |  | 100 |" in table
+    assert "Missed" not in table
+    assert "Worse" not in table
+
+
+@pytest.mark.parametrize(
+    ("row", "was", "expected"),
+    [(FASTER, 3.1, True), (FASTER, 2.9, False), (SLOWER, 0.9, True), (SLOWER, 1.1, False)],
+)
+def test_a_row_is_worse_when_its_best_pair_is(row: Row, was: float, expected: bool) -> None:
+    measured = Measured(row, ours=runs(1, 2, 3), beside=runs(1, 1, 1))
+
+    assert is_worse(measured, {row.name: was}) is expected
+    assert not is_worse(measured, {"another": was})
+    table = as_markdown([measured], {}, {row.name: was})
+    assert (f"{was}, **WORSE** |" in table) is expected
+    assert (f"Worse than before: {row.name}." in table) is expected
+
+
+def test_figures_that_are_kept_replace_those_in_the_page(tmp_path: Path) -> None:
+    docs, begin = tmp_path / "docs", BEGIN.format(name="bench.md")
+    docs.mkdir()
+    (docs / "performance.md").write_text(f"before\n{begin}old\n{END}after\n")
+    (tmp_path / "bench.md").write_text("| new |\n")
+    (tmp_path / "bench.json").write_text('{"faster": 2.5}\n')
+    (tmp_path / "bench-some.svg").write_text("<svg/>\n")
+
+    for _ in range(2):
+        keep(tmp_path, docs)
+
+    assert (docs / "performance.md").read_text() == f"before\n{begin}\n| new |\n\n{END}after\n"
+    assert (docs / "charts" / "bench-some.svg").exists()
+    assert baseline(docs / "bench.json") == {"faster": 2.5}
+    assert baseline(tmp_path / "none.json") == {}
+
+
+def test_every_page_has_a_place_for_what_is_kept(tmp_path: Path, project_root: Path) -> None:
+    docs = shutil.copytree(project_root / "docs", tmp_path / "docs")
+    for name in PAGES:
+        (tmp_path / name).write_text(f"the {name}\n")
+
+    keep(tmp_path, docs)
+
+    assert all(f"the {name}\n" in (docs / page).read_text() for name, page in PAGES.items())
+    (docs / "scale.md").write_text("no place")
+    with pytest.raises(ValueError, match=r"growth\.md"):
+        keep(tmp_path, docs)
 
 
 def test_the_chart_is_xml_with_a_bar_per_side() -> None:

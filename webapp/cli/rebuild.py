@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import click
@@ -18,10 +19,11 @@ from core.database import session_factory
 from core.read_models.parking import failing_orders, forget_overcome
 from core.read_models.projector import Projector
 from core.read_models.rebuild import rebuild_next_range, recount
-from core.read_models.rebuild_plan import PlanIsGone, RebuildPlan
+from core.read_models.rebuild_plan import EVENTS_PER_RANGE, PlanIsGone, RebuildPlan
 from core.read_models.verify import steps
 from core.settings import Patience, Settings
 from webapp.cli.common import chosen, database_faults, names_argument, patience
+from webapp.cli.second_thread import pause, second_thread
 from webapp.cli.verify import MOST_SHOWN, compare
 from webapp.database import unhurried_sessions as sessions
 from webapp.progress import Report, reporting
@@ -84,13 +86,15 @@ def _failing(projectors: Mapping[str, Projector[Any]]) -> list[tuple[str, str]]:
 
 def _here(plan: RebuildPlan, projectors: Mapping[str, Projector[Any]], report: Report) -> None:
     """What nobody else has done. A range that a process held which was killed is free a moment later."""
+    take_range = partial(rebuild_next_range, sessions(), plan.id, projectors, patience())
     progress = plan.progress()
-    with _imports_not_garbage():
+    with _little_garbage_collection(), second_thread(take_range) as helping:
         while progress.ranges_left:
-            if not rebuild_next_range(sessions(), plan.id, projectors, patience()):
-                time.sleep(LOOK_SECONDS)
+            if not take_range():
+                pause(helping, LOOK_SECONDS)
             progress = plan.progress()
             report(progress)
+    helping.result()
 
 
 def _in_processes(plan: RebuildPlan, names: Sequence[str], jobs: int, report: Report) -> None:
@@ -109,18 +113,24 @@ def work_off(database_url: str, rebuild_id: str, names: Sequence[str], patience:
     """Take ranges until none is left to take, or the process that started this one has died or ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     starter, own_sessions = multiprocessing.parent_process(), session_factory(database_url)
-    with _imports_not_garbage(), suppress(DBAPIError, psycopg.Error):  # the starter meets the same fault, and says so
+    with (
+        _little_garbage_collection(),
+        suppress(DBAPIError, psycopg.Error),
+    ):  # the starter meets the same fault, and says so
         while starter and starter.is_alive() and rebuild_next_range(own_sessions, rebuild_id, chosen(names), patience):
             pass
 
 
 @contextmanager
-def _imports_not_garbage() -> Iterator[None]:
-    """Looking through all that has been imported for garbage, again and again, would cost a fifth of the time."""
+def _little_garbage_collection() -> Iterator[None]:
+    """Looking for garbage in all that is imported, and in a range's events again and again, would cost a quarter."""
+    usual = gc.get_threshold()
     gc.freeze()
+    gc.set_threshold(EVENTS_PER_RANGE * 20)
     try:
         yield
     finally:
+        gc.set_threshold(*usual)
         gc.unfreeze()
 
 

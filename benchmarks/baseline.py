@@ -1,0 +1,32 @@
+"""What was measured before: docs/bench.json, the figures that docs/performance.md shows."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from benchmarks.figures import Measured
+
+BASELINE = Path(__file__).resolve().parent.parent / "docs" / "bench.json"
+
+
+def baseline(path: Path = BASELINE) -> Mapping[str, float]:
+    """Figures by row; empty before the first ones are kept."""
+    if not path.exists():
+        return {}
+    figures: dict[str, float] = json.loads(path.read_text())
+    return figures
+
+
+def is_worse(measured: Measured, before: Mapping[str, float]) -> bool:
+    """Beyond what chance does: even the best pair of this run is worse than the figure was."""
+    was = before.get(measured.row.name)
+    if was is None or not measured.row.has_target:
+        return False
+    if measured.row.at_least is not None:
+        return measured.spread.greatest < was
+    return measured.spread.least > was
+
+
+def worse(measured: Iterable[Measured], before: Mapping[str, float]) -> list[str]:
+    """The names of such rows."""
+    return [each.row.name for each in measured if is_worse(each, before)]

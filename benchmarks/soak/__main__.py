@@ -1,0 +1,165 @@
+"""`make soak`: everything as `make run` starts it, under half of the load that it can take; is it flat?"""
+
+import argparse
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from redis import Redis
+from sqlalchemy.orm import Session, sessionmaker
+
+from benchmarks import http_load
+from benchmarks.keys import SERVED_AS_IN_PRODUCTION, bearer_of_new_key
+from benchmarks.lines import as_svg
+from benchmarks.machine import settings
+from benchmarks.programs import whole_service
+from benchmarks.queue_load import wait_until
+from benchmarks.servers import ROOT, Servers, running_servers
+from benchmarks.soak.life import STEPS
+from benchmarks.soak.samples import QUEUES, Sample, Sampler
+from benchmarks.soak.verdict import Found, as_markdown
+from core.database import session_factory
+from core.event_sourcing.ids import IdRange
+from core.read_models.status import status
+from core.read_models.verify import verify
+from core.read_models.wiring import PROJECTORS
+from local.servers import free_port
+
+CAPACITY_SECONDS, CONNECTIONS = 10.0, 16
+SAMPLE_SECONDS, LEAST_SAMPLES = 5.0, 25
+BODY = {"customer_name": "山田太郎", "total_amount": 83000}
+
+
+class Soak:
+    """One soak of a service that is up."""
+
+    def __init__(
+        self, servers: Servers, url: str, port: int, sampler: Sampler, sessions: sessionmaker[Session]
+    ) -> None:
+        self._redis: Redis = servers.redis
+        self._url = url
+        self._port = port
+        self._authorization = bearer_of_new_key(url)
+        self._sampler = sampler
+        self._sessions = sessions
+
+    def capacity(self, seconds: float) -> float:
+        """Requests per second that place orders, while the workers project them; returns when they have."""
+        next_request = http_load.requests_with_keys("/orders", BODY, {"Authorization": self._authorization})
+        load = http_load.post(self._port, next_request, CONNECTIONS, seconds)
+        wait_until(self._all_is_projected)
+        return load.requests_per_second
+
+    def run(self, per_second: float, seconds: float) -> Found:
+        events_before = self._events()
+        pause = min(SAMPLE_SECONDS, seconds / LEAST_SAMPLES)
+        with _load(self._port, self._authorization, per_second / STEPS, seconds) as load:
+            samples = list(self._samples(load, pause))
+            output, _ = load.communicate()
+        if load.returncode:
+            raise RuntimeError("The load has failed; it says above why.")
+        result: dict[str, Any] = json.loads(output)
+        wait_until(self._all_is_projected)
+        verified = verify(self._sessions, PROJECTORS, IdRange())
+        return Found(
+            samples=samples,
+            load=result,
+            differences=len(verified.differences) + len(verified.broken),
+            events_lost=result["events"] - (self._events() - events_before),
+        )
+
+    def _samples(self, load: "subprocess.Popen[str]", pause: float) -> Iterator[Sample]:
+        """One at least after each pause, while the load runs."""
+        while load.poll() is None:
+            began = time.monotonic()
+            yield self._sampler.take()
+            time.sleep(max(0.0, began + pause - time.monotonic()))
+
+    def _all_is_projected(self) -> bool:
+        if any(self._redis.llen(queue) for queue in QUEUES):
+            return False
+        with self._sessions.begin() as session:
+            return not any(each.events_behind for each in status(session, PROJECTORS).projectors.values())
+
+    def _events(self) -> int:
+        with psycopg.connect(self._url) as connection:
+            row = connection.execute("SELECT count(*) FROM events").fetchone()
+            return int(row[0]) if row else 0
+
+
+@contextmanager
+def _load(port: int, authorization: str, lives: float, seconds: float) -> Iterator["subprocess.Popen[str]"]:
+    arguments = [str(port), authorization, str(lives), str(seconds)]
+    command = [sys.executable, "-m", "benchmarks.soak.load", *arguments]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as load:
+        try:
+            yield load
+        finally:
+            load.kill()
+
+
+def main(arguments: Sequence[str]) -> int:
+    chosen = _parser().parse_args(arguments)
+    into: Path = chosen.into or ROOT / "var"
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with running_servers(into) as servers:
+        url = servers.database("soak")
+        os.environ |= {"DATABASE_URL": url, "REDIS_URL": servers.valkey.url}
+        found, said = _soak(servers, url, chosen.minutes * 60, chosen.per_second)
+        table = as_markdown(found, said | settings(servers))
+    (into / "soak.md").write_text(table)
+    (into / "soak.json").write_text(json.dumps(_as_json(found), indent=1) + "\n")
+    (into / "soak.svg").write_text(as_svg(_curves(found.samples), "minutes"))
+    print(table)
+    return 1 if found.faults else 0
+
+
+def _soak(servers: Servers, url: str, seconds: float, per_second: float | None) -> tuple[Found, dict[str, str]]:
+    ports = {name: str(free_port(0)) for name in ("PORT", "FLOWER_PORT")}
+    login = f"soak:{secrets.token_urlsafe(12)}"
+    environment = {**SERVED_AS_IN_PRODUCTION, **ports, "FLOWER_BASIC_AUTH": login, "LOG_LEVEL": "WARNING"}
+    sessions = session_factory(url)
+    with whole_service(servers, url, environment) as processes:
+        tops = {**processes, "postgres": servers.postgres.pid, "valkey": servers.valkey.pid}
+        soak = Soak(servers, url, int(ports["PORT"]), Sampler(tops, sessions, servers.redis), sessions)
+        capacity = soak.capacity(min(CAPACITY_SECONDS, seconds))
+        pace = per_second or capacity / 2
+        print(f"soak: {capacity:.0f} orders per s at most; now {pace:.0f} requests per s", file=sys.stderr, flush=True)
+        found = soak.run(pace, seconds)
+    sessions.kw["bind"].dispose()
+    said = {"minutes": f"{seconds / 60:g}", "requests per s": f"{pace:.0f}", "POST capacity": f"{capacity:.0f} per s"}
+    return found, said | {"web server": os.environ.get("WEB_SERVER") or "granian"}
+
+
+def _as_json(found: Found) -> dict[str, object]:
+    growth = {each.what: asdict(each) for each in found.memory}
+    load = dict(found.load)
+    return {"faults": found.faults, "load": load, "memory": growth, "samples": [asdict(each) for each in found.samples]}
+
+
+def _curves(samples: Sequence[Sample]) -> dict[str, dict[str, list[tuple[float, float]]]]:
+    memory = {part: [(sample.at / 60, sample.memory[part]) for sample in samples] for part in samples[-1].memory}
+    behind = {"seconds behind": [(sample.at / 60, sample.seconds_behind) for sample in samples]}
+    return {"memory, MB": memory, "lag, seconds": behind}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=15.0)
+    parser.add_argument("--per-second", type=float, help="requests; half of what the service can take, if not given")
+    parser.add_argument("--into", type=Path, help="folder for the result; var")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
