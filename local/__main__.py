@@ -101,9 +101,15 @@ class LocalRun:
             probes.require_postgresql(self._choices.database_url)
         if self._choices.redis_url:
             probes.require_redis(self._choices.redis_url)
+        if self._choices.broker_url:
+            probes.require_broker(self._choices.broker_url)
         database_url = self._choices.database_url or self._serve(PostgresServer(self._choices.data_dir)).url
         redis_url = self._choices.redis_url or self._serve(ValkeyServer(self._choices.data_dir)).url
-        write_secret(self._urls_file, json.dumps({"database_url": database_url, "redis_url": redis_url}))
+        broker_url = self._choices.broker_url or redis_url
+        urls = {"database_url": database_url, "redis_url": redis_url}
+        if self._choices.broker_url:
+            urls["broker_url"] = broker_url
+        write_secret(self._urls_file, json.dumps(urls))
         environment = {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "PYTHONUNBUFFERED": "1",
@@ -125,7 +131,7 @@ class LocalRun:
             self._supervisor.start(program)
         self._wait_for("the API", lambda: probes.answers(f"http://127.0.0.1:{self._choices.port}/readyz"))
         self._wait_for("Flower", lambda: probes.answers(f"http://127.0.0.1:{self._choices.flower_port}/healthcheck"))
-        self._wait_for("the worker", probes.worker_answers(redis_url))
+        self._wait_for("the worker", probes.worker_answers(broker_url))
         return environment
 
     def _serve(self, server: Server) -> Server:

@@ -14,13 +14,14 @@ from local.servers import CannotStart, free_port, write_secret
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
-    """A URL that is None asks for the embedded server."""
+    """A URL that is None asks for the embedded server; that of a broker, for no other than Redis."""
 
     port: int
     flower_port: int
     data_dir: Path
     database_url: str | None
     redis_url: str | None
+    broker_url: str | None
 
     @classmethod
     def load(cls, environment: Mapping[str, str]) -> "Choices":
@@ -34,6 +35,7 @@ class Choices:
             data_dir=Path(environment.get("DATA_DIR") or "var"),
             database_url=environment.get("DATABASE_URL") or None,
             redis_url=environment.get("REDIS_URL") or None,
+            broker_url=environment.get("BROKER_URL") or None,
         )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import psycopg
 from celery import Celery
+from kombu import Connection
 from kombu.exceptions import OperationalError as BrokerError
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -39,6 +40,17 @@ def require_redis(url: str) -> None:
         raise CannotStart(f"The Redis that REDIS_URL names does not answer: {error}") from error
 
 
+def require_broker(url: str) -> None:
+    """Raises CannotStart."""
+    try:
+        with Connection(url, connect_timeout=5, heartbeat=0) as connection:
+            connection.ensure_connection(max_retries=1, timeout=5)
+    except (KeyError, ValueError) as error:
+        raise CannotStart("BROKER_URL is not like amqp://user:password@host:port/vhost.") from error
+    except BrokerError as error:
+        raise CannotStart(f"The broker that BROKER_URL names does not answer: {error}") from error
+
+
 def answers(url: str) -> bool:
     """Whether an http URL answers 200."""
     try:
@@ -48,9 +60,9 @@ def answers(url: str) -> bool:
         return False
 
 
-def worker_answers(redis_url: str) -> Callable[[], bool]:
+def worker_answers(broker_url: str) -> Callable[[], bool]:
     """Asks whether a Celery worker answers a ping."""
-    asking = Celery("make run", broker=redis_url, set_as_current=False)
+    asking = Celery("make run", broker=broker_url, set_as_current=False)
 
     def ask() -> bool:
         try:

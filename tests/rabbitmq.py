@@ -93,7 +93,8 @@ class RabbitServer(Server):
         """[order id, version] of each that waits; a RabbitMQ queue can be read in no other way."""
         taken = []
         with Connection(self.url, connect_timeout=5, heartbeat=0) as connection:
-            while message := connection.default_channel.basic_get("orderlog", no_ack=True):
+            channel: Any = connection.default_channel
+            while message := channel.basic_get("orderlog", no_ack=True):
                 taken.append(json.loads(message.body)[0])
         return taken
 

@@ -80,7 +80,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
 
 def _guard(app: Flask, web: WebSettings) -> None:
     """What each request passes on its way in, in this order."""
-    limit, redis_url = app.config["RATE_LIMIT"], app.config["REDIS_URL"]
+    limit, redis_url = app.config["RATE_LIMIT"], app.config["REDIS_URL"] or rate_limits.IN_MEMORY
     if web.trusted_proxies:
         # Flask's own way to put a middleware in; mypy takes the attribute for a method.
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=web.trusted_proxies, x_proto=0)  # type: ignore[method-assign]

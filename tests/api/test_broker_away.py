@@ -147,3 +147,20 @@ def test_a_broker_that_was_never_there_costs_no_more(
 
     assert log.read_text().count("catch-up will project it") == 1 + SAMPLE
     assert "Traceback" not in log.read_text()
+
+
+def test_readiness_says_that_the_broker_is_silent_and_soon(
+    connection: http.client.HTTPConnection, broker: Broker
+) -> None:
+    def checks() -> dict[str, str]:
+        connection.request("GET", "/readyz")
+        found: dict[str, str] = simplejson.loads(connection.getresponse().read())["checks"]
+        return found
+
+    name = {"valkey": "redis"}.get(broker.name, broker.name)
+    assert checks()[name] == "ok"
+    with frozen(broker):
+        asked = time.monotonic()
+        assert checks()[name].endswith("does not answer; new events are shown by catch-up once it does")
+        assert time.monotonic() - asked < 2
+    assert checks()[name] == "ok"

@@ -156,3 +156,11 @@ def test_the_count_is_shared_again_when_redis_is_back(database_url: str, limited
             assert time.monotonic() < deadline
             time.sleep(0.2)
         assert statuses(other.test_client(), LIMIT)[-1] == 429
+
+
+def test_without_any_redis_each_process_counts_for_itself(limited: MakeApp) -> None:
+    for _ in range(2):
+        client = limited(redis_url="").test_client()
+        for _ in range(LIMIT):
+            assert client.get("/orders").status_code == 200
+        problem(client.get("/orders"), 429, "too-many-requests")

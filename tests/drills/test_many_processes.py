@@ -1,0 +1,51 @@
+"""Two web servers and four workers on one database and one broker; one of each is killed under load."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.drills.drill import SEED, Size, run
+from tests.drills.faults import Faults
+from tests.drills.servers import Servers
+from tests.drills.stack import Stack
+from tests.e2e.stack import ROOT, request, wait_until
+
+EVENTS = Size(short=600, full=8_000)
+KILLS = Size(short=1, full=4)  # of each kind
+PATHS = ("/orders?limit=200", "/orders/statistics", "/orders/status/shipped?limit=200")
+
+
+def answers(stack: Stack, path: str) -> list[dict[str, Any]]:
+    """What each web server says; nothing while one of them is being started."""
+    try:
+        return [request(f"http://127.0.0.1:{port}{path}") for port in stack.ports]
+    except OSError:
+        return []
+
+
+def rebuild_on_workers(stack: Stack, broker_url: str) -> str:
+    """What the command says in the end."""
+    environment = {**os.environ, "DATABASE_URL": stack.database_url, "BROKER_URL": broker_url}
+    command = [sys.executable, "-m", "flask", "rebuild", "--on-workers"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_two_web_servers_and_four_workers(servers: Servers, logs: Path) -> None:
+    """Then the workers make the read models again, together."""
+    with Stack(logs, database_url=servers.fresh_database(), broker_url=servers.broker.url, webs=2, workers=4) as stack:
+        faults = Faults(stack, servers, SEED)
+        plan = faults.mixed([faults.kill_web, faults.kill_worker] * int(KILLS))
+        report = run("two webs, four workers", stack, events=int(EVENTS), faults=plan, counted=faults.count)
+        wait_until(lambda: len(answers(stack, "/orders")) == len(stack.ports), 30)
+        before = [answers(stack, path) for path in PATHS]
+        rebuild_on_workers(stack, servers.broker.url)
+        after = [answers(stack, path) for path in PATHS]
+
+    assert faults.count.total() == len(plan)
+    assert report.passed, report
+    assert all(one == other for one, other in before)
+    assert before == after
