@@ -17,8 +17,8 @@ run: install-run ## start everything here in the foreground; Ctrl-C stops it
 test: install-dev lint ## lint, then run every test on real servers; TESTS=tests/unit runs a part
 	@$(BIN)/python -m pytest $(TESTS)
 
-drill: install-dev ## break the whole stack under real load, then prove that nothing was lost or doubled; 15 minutes
-	@DRILL=full $(BIN)/python -m pytest $(DRILLS) --capture=no --timeout=900
+drill: install-dev ## break the whole stack under load, then prove that nothing was lost or doubled; 15 minutes; BROKER=rabbitmq
+	@DRILL=$(or $(SIZE),full) TEST_BROKER=$(BROKER) $(BIN)/python -m pytest $(DRILLS) --capture=no --timeout=900
 
 bench: install-bench ## measure each path beside its limits, into var/; ONLY=append, SIZE=quick, CHECK=1
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(SIZE),--size $(SIZE)) $(if $(CHECK),--check)

@@ -4,10 +4,9 @@ from datetime import UTC, datetime
 
 from kombu import Exchange, Queue
 
-from core.settings import Settings
+from core.settings import Settings, is_redis
 
-broker_url = Settings.load().redis_url
-broker_transport = "worker.redis_transport:Transport"
+broker_url = Settings.load().broker_url
 imports = ["worker.tasks"]
 
 # Ids in JSON, nothing else; nobody waits for a result.
@@ -17,7 +16,9 @@ task_ignore_result = True
 result_backend = None
 
 # Catch-up and rebuilds have queues of their own: workers take from the three in turn, so that none waits for another.
+# RabbitMQ's own queues outlive it, as its later releases want all shared queues to; the hints in them need not.
 task_default_queue = "orderlog"
+task_default_delivery_mode = "transient"
 task_queues = [
     Queue(name, Exchange("orderlog"), routing_key=name)
     for name in ("orderlog", "orderlog.catch-up", "orderlog.rebuild")
@@ -40,29 +41,35 @@ task_acks_late = False
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
 worker_cancel_long_running_tasks_on_connection_loss = False
-# So is one whose connections have gone silent, as after a failover: without these two settings nobody would notice.
-broker_transport_options = {
-    "socket_connect_timeout": 5,
-    "socket_keepalive": True,
-    "socket_timeout": 3,
-    "health_check_interval": 3,
-}
+# So is one whose connections have gone silent, as after a failover: without the times nobody would notice.
+if is_redis(broker_url):
+    broker_transport = "worker.redis_transport:Transport"
+    broker_transport_options = {
+        "socket_connect_timeout": 5,
+        "socket_keepalive": True,
+        "socket_timeout": 3,
+        "health_check_interval": 3,
+    }
+else:
+    broker_heartbeat = 4  # seconds; RabbitMQ and a worker give each other up after two that did not come
+    broker_connection_timeout = 3
 
 # A catch-up that nobody took is dropped in the end, so that few of them wait for workers that come back. Whether it is
 # too old the worker tells by its own clock from the time that Beat gave, and the clocks of two machines may differ.
 CATCH_UP_SECONDS = 2.0
 PRUNE_SECONDS = 3600.0
 CLOCKS_DIFFER = 300.0  # seconds, at the most
+SOON = {"timeout": 3, "confirm_timeout": 3}  # seconds, for RabbitMQ to take it
 beat_schedule = {
     "catch-up": {
         "task": "worker.tasks.catch_up",
         "schedule": CATCH_UP_SECONDS,
         "last_run_at": datetime(2026, 1, 1, tzinfo=UTC),  # so it is due as soon as Beat starts
-        "options": {"expires": CATCH_UP_SECONDS + CLOCKS_DIFFER},
+        "options": {"expires": CATCH_UP_SECONDS + CLOCKS_DIFFER, **SOON},
     },
     "prune-idempotency-keys": {
         "task": "worker.tasks.prune_idempotency_keys",
         "schedule": PRUNE_SECONDS,
-        "options": {"expires": PRUNE_SECONDS + CLOCKS_DIFFER},
+        "options": {"expires": PRUNE_SECONDS + CLOCKS_DIFFER, **SOON},
     },
 }

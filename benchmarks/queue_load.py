@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from redis import Redis
@@ -29,24 +30,38 @@ VISIBLE = """
     WHERE event.aggregate_id = ANY(%s)
 """
 
+SHOWN = """
+    SELECT (SELECT count(*) FROM order_summary_read_models WHERE order_id = ANY(%(ids)s)),
+           (SELECT count(*) FROM order_details_read_models WHERE order_id = ANY(%(ids)s))
+"""
 
-def project_rate(redis: Redis, worker: int, ids: Sequence[str]) -> float:
-    """Tasks per second of projecting the first event of each of these orders."""
-    return _drain_rate(redis, worker, lambda: [project_event.apply_async((order_id, 1)) for order_id in ids], len(ids))
+
+def project_rate(redis: Redis, worker: int, ids: Sequence[str], database_url: str) -> float:
+    """Tasks per second until both read models show the first event of each of these orders."""
+    wanted = list(ids)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+
+        def shown() -> bool:
+            row = connection.execute(SHOWN, {"ids": wanted}).fetchone()
+            return row == (len(wanted), len(wanted))
+
+        return _drain_rate(redis, worker, project_event, ids, shown)
 
 
 def empty_rate(redis: Redis, worker: int, ids: Sequence[str]) -> float:
-    return _drain_rate(redis, worker, lambda: [empty.apply_async((order_id, 1)) for order_id in ids], len(ids))
+    return _drain_rate(redis, worker, empty, ids, lambda: True)
 
 
-def _drain_rate(redis: Redis, worker: int, enqueue: Callable[[], object], number: int) -> float:
+def _drain_rate(redis: Redis, worker: int, task: Any, ids: Sequence[str], done: Callable[[], bool]) -> float:
     """The worker sleeps until all are enqueued, so that enqueueing costs it nothing."""
     pause(worker)
-    enqueue()
+    for order_id in ids:
+        task.apply_async((order_id, 1))
     started = time.monotonic()
     resume(worker)
     wait_until(lambda: not redis.llen("orderlog") and not redis.hlen("unacked"))
-    return number / (time.monotonic() - started)
+    wait_until(done)
+    return len(ids) / (time.monotonic() - started)
 
 
 def visible_after(database_url: str, per_second: float, seconds: float) -> list[float]:

@@ -13,6 +13,7 @@ from kombu import Connection, Producer
 
 from core.event_sourcing.event_store import RecordedEvent
 from worker.app import app
+from worker.broker import SOON, connect, has_gone
 from worker.task_logs import REQUEST_ID
 from worker.tasks import project_event
 
@@ -80,6 +81,8 @@ class Enqueuer:
     def _send(self, hints: Sequence[Hint]) -> None:
         if not hints:
             return
+        if self._connection is not None and has_gone(self._connection):
+            self._disconnect()
         if self._producer is None:
             self._connection = connect()
             self._producer = app.amqp.Producer(self._connection, auto_declare=False)
@@ -104,7 +107,7 @@ class Enqueuer:
 def _options(hint: Hint) -> dict[str, Any]:
     """Without what Celery would else work out for each: its representation for Flower, and that the queue is there."""
     shown = {"argsrepr": f"({hint.order_id!r}, {hint.version})", "kwargsrepr": "{}"}
-    return {"headers": hint.headers, "retry": False, "declare": (), **shown}
+    return {"headers": hint.headers, "declare": (), **shown, **SOON}
 
 
 def _is_worth_sending(hint: Hint) -> bool:
@@ -123,9 +126,3 @@ def _headers(recorded: RecordedEvent) -> dict[str, str]:
     """The request that brought the event about, for the task's log lines."""
     request_id = recorded.metadata.get("correlation_id")
     return {REQUEST_ID: request_id} if request_id else {}
-
-
-def connect() -> Connection:
-    """A connection that gives up at its first failure."""
-    options = {"max_retries": 0, "socket_connect_timeout": 1, "socket_timeout": 1}
-    return app.connection_for_write(transport_options=options)

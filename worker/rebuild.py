@@ -4,11 +4,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
-
 from worker.app import app
-from worker.enqueue import connect
+from worker.broker import SOON, connect, faults
 from worker.tasks import rebuild_range
 
 
@@ -22,19 +19,21 @@ def ask_for_ranges(rebuild_id: str, names: Sequence[str], ranges: int) -> None:
     with _channel() as channel:
         producer = app.amqp.Producer(channel, auto_declare=False)
         for _ in range(ranges):
-            rebuild_range.apply_async((rebuild_id, list(names)), producer=producer, retry=False)
+            rebuild_range.apply_async((rebuild_id, list(names)), producer=producer, **SOON)
 
 
 def ranges_waiting() -> int:
     """How many tasks no worker has taken yet. Raises BrokerAway."""
     with _channel() as channel:
-        return int(channel.queue_declare(app.conf.task_routes[rebuild_range.name]["queue"]).message_count)
+        queue = app.amqp.queues[app.conf.task_routes[rebuild_range.name]["queue"]].bind(channel)
+        declared: Any = queue.queue_declare()  # for the stubs a name; it says how many messages there are, too
+        return int(declared.message_count)
 
 
 @contextmanager
 def _channel() -> Iterator[Any]:
-    try:
-        with connect() as connection:
+    with connect() as connection:
+        try:
             yield connection.default_channel
-    except (OperationalError, RedisError) as error:
-        raise BrokerAway from error
+        except faults(connection) as error:
+            raise BrokerAway from error

@@ -4,7 +4,9 @@ import logging
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import cache
+from typing import Any
 
+from celery.signals import worker_process_shutdown
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.database import derived_session_factory
@@ -18,6 +20,7 @@ from core.read_models.rebuild import rebuild_next_range
 from core.read_models.wiring import PROJECTORS
 from core.settings import Patience, Settings
 from worker.app import app
+from worker.hints import Hints
 
 logger = logging.getLogger(__name__)
 
@@ -35,14 +38,31 @@ def patience() -> Patience:
 
 @app.task
 def project_event(order_id: str, version: int) -> None:
-    """Project the order's news into every read model; `version` is for the log and Flower."""
+    """Have the order's news projected into every read model; `version` is for the log and Flower."""
+    hints().add(order_id)
+
+
+@cache
+def hints() -> Hints:
+    """Made by the first task, like the sessions."""
+    return Hints(project_orders)
+
+
+def project_orders(order_ids: Sequence[str]) -> None:
+    """Into every read model, each in a transaction of its own. Never raises: catch-up tries again."""
     for name, projector in PROJECTORS.items():
         try:
-            project_patiently(sessions(), name, projector, [order_id], patience())
-        except Exception as error:
-            if not will_pass(error):
-                raise
-            logger.warning("Order %s not projected into %s (%s); catch-up will.", order_id, name, describe(error))
+            project_patiently(sessions(), name, projector, order_ids, patience())
+        except Exception as error:  # whatever it is, the next hints must find this thread alive
+            what = (", ".join(order_ids), name, describe(error))
+            unexpected = None if will_pass(error) else error
+            logger.warning("Order %s not projected into %s (%s); catch-up will.", *what, exc_info=unexpected)
+
+
+def finish(**_: Any) -> None:
+    """What tasks have told of is projected before the process ends."""
+    if hints.cache_info().currsize:
+        hints().finish()
 
 
 @app.task
@@ -71,3 +91,6 @@ def prune_idempotency_keys() -> None:
 def rebuild_range(rebuild_id: str, names: Sequence[str]) -> None:
     """Help `flask rebuild --on-workers` with its next range of orders, if one is left."""
     rebuild_next_range(sessions(), rebuild_id, {name: PROJECTORS[name] for name in names}, patience())
+
+
+worker_process_shutdown.connect(finish)

@@ -26,7 +26,7 @@ def _rates(bench: Bench, url: str, worker_group: int) -> Measured:
 
     def ours(tasks: int) -> Run:
         ids = placed_orders(url, tasks)
-        return with_cpu(lambda: project_rate(redis, worker_group, ids))
+        return with_cpu(lambda: project_rate(redis, worker_group, ids, url))
 
     def beside(tasks: int) -> Run:
         ids = [str(uuid7()) for _ in range(tasks)]

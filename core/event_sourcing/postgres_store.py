@@ -30,6 +30,8 @@ class PostgresEventStore:
         once: IdempotencyKey | None = None,
         snapshot: Snapshot | None = None,
     ) -> list[RecordedEvent]:
+        if not events:
+            return []
         query = statements.append(len(events), remember=once is not None, snapshot=snapshot is not None)
         row = statements.values(aggregate_id, expected_version, events, once, snapshot)
         try:

@@ -51,8 +51,6 @@ class OrderRepository:
 
         Raises WrongExpectedVersion, KeyUsed."""
         new = [NewEvent(event=event, occurred_at=now, metadata=metadata) for event in order.uncommitted_events]
-        if not new:
-            return []
         snapshot = None
         if replayed + len(new) >= SNAPSHOT_EVERY:
             snapshot = Snapshot(order.version, STATE_SHAPE, now, order.state())

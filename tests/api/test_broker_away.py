@@ -1,8 +1,6 @@
 """A broker that is away, or silent, neither fails a command nor makes it wait; hints flow again when it is back."""
 
 import http.client
-import os
-import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -12,40 +10,38 @@ from statistics import median
 
 import pytest
 import simplejson
-from redis import Redis
 from sqlalchemy.orm import Session, sessionmaker
 
-from local.servers import ValkeyServer
 from tests.api.calls import stored_events
-from tests.api.hints import Queue
 from tests.api.web_server import WebServer
+from tests.brokers import Broker, new_broker
 
 PROMISED = 0.050  # seconds that an absent broker may add to a command
 FULL_SPEED = 0.025  # what noise may add; a command that waits for the broker waits 40 ms
 SAMPLE = 20
 
-Outage = Callable[[ValkeyServer], AbstractContextManager[None]]
+Outage = Callable[[Broker], AbstractContextManager[None]]
 
 
 @contextmanager
-def killed(broker: ValkeyServer) -> Iterator[None]:
+def killed(broker: Broker) -> Iterator[None]:
     broker.kill()
     yield
     broker.start()
 
 
 @contextmanager
-def frozen(broker: ValkeyServer) -> Iterator[None]:
+def frozen(broker: Broker) -> Iterator[None]:
     """Connections that are open stay open, new ones are accepted, nothing is answered."""
-    os.kill(broker.pid, signal.SIGSTOP)
+    broker.pause()
     try:
         yield
     finally:
-        os.kill(broker.pid, signal.SIGCONT)
+        broker.resume()
 
 
 @contextmanager
-def black_hole(broker: ValkeyServer) -> Iterator[None]:
+def black_hole(broker: Broker) -> Iterator[None]:
     """Another listener on the broker's port, which reads nothing and answers nothing."""
     broker.kill()
     with socket.create_server(("127.0.0.1", broker.port), backlog=1000):
@@ -53,16 +49,16 @@ def black_hole(broker: ValkeyServer) -> Iterator[None]:
     broker.start()
 
 
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[ValkeyServer]:
-    with ValkeyServer(tmp_path) as server:
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    with new_broker(tmp_path_factory.mktemp("broker")) as server:
         yield server
 
 
 @pytest.fixture
-def connection(database_url: str, broker: ValkeyServer, tmp_path: Path) -> Iterator[http.client.HTTPConnection]:
+def connection(database_url: str, broker: Broker, tmp_path: Path) -> Iterator[http.client.HTTPConnection]:
     """To the application in a process of its own, which has sent its first hints."""
-    with WebServer(database_url, broker.url, tmp_path / "web.log") as web:
+    with WebServer(database_url, "", tmp_path / "web.log", BROKER_URL=broker.url) as web:
         connection = web.connect()
         for _ in range(5):
             place(connection)
@@ -90,17 +86,26 @@ def sample(connection: http.client.HTTPConnection) -> float:
     return median(seconds_to_place(connection) for _ in range(SAMPLE))
 
 
-def wait_for_a_new_hint(connection: http.client.HTTPConnection, broker: ValkeyServer) -> None:
+def wait_for_a_new_hint(connection: http.client.HTTPConnection, broker: Broker) -> None:
     """Hints flow again once the sender has noticed, which takes a second at the most and a command to try with."""
     deadline = time.monotonic() + 5
-    with Redis.from_url(broker.url) as redis:
-        while Queue(redis).versions(place(connection), expected=1) != [1]:
-            assert time.monotonic() < deadline, "no hint arrives after the broker is back"
+    while not is_told(broker, place(connection)):
+        assert time.monotonic() < deadline, "no hint arrives after the broker is back"
+
+
+def is_told(broker: Broker, order_id: str) -> bool:
+    """Whether the hint of this new order arrives within a second."""
+    deadline = time.monotonic() + 1
+    while time.monotonic() < deadline:
+        if [order_id, 1] in broker.take_hints():
+            return True
+        time.sleep(0.01)
+    return False
 
 
 @pytest.mark.parametrize("outage", [killed, frozen, black_hole])
 def test_commands_go_on_at_full_speed_and_hints_flow_again_afterwards(
-    connection: http.client.HTTPConnection, broker: ValkeyServer, sessions: sessionmaker[Session], outage: Outage
+    connection: http.client.HTTPConnection, broker: Broker, sessions: sessionmaker[Session], outage: Outage
 ) -> None:
     before = sample(connection)
     stored = stored_events(sessions)
@@ -117,7 +122,7 @@ def test_commands_go_on_at_full_speed_and_hints_flow_again_afterwards(
 
 
 def test_even_the_command_that_finds_the_broker_silent_waits_50_ms_at_the_most(
-    connection: http.client.HTTPConnection, broker: ValkeyServer
+    connection: http.client.HTTPConnection, broker: Broker
 ) -> None:
     before = sample(connection)
     finding_out = []
@@ -130,10 +135,11 @@ def test_even_the_command_that_finds_the_broker_silent_waits_50_ms_at_the_most(
 
 
 def test_a_broker_that_was_never_there_costs_no_more(
-    connection: http.client.HTTPConnection, database_url: str, tmp_path: Path
+    connection: http.client.HTTPConnection, broker: Broker, database_url: str, tmp_path: Path
 ) -> None:
     log = tmp_path / "alone.log"
-    with WebServer(database_url, "redis://127.0.0.1:1/0", log) as web:
+    nowhere = broker.url.replace(f":{broker.port}/", ":1/")
+    with WebServer(database_url, "", log, BROKER_URL=nowhere) as web:
         alone = web.connect()
         place(alone)
         assert sample(alone) - sample(connection) < PROMISED

@@ -168,9 +168,8 @@ def test_an_earlier_position_that_was_committed_later_is_waited_for_too(
 ) -> None:
     """The replica then has a later event but not this one, of which it cannot know."""
     slow = sessions()
-    [early] = PostgresEventStore(driver_connection(slow)).append(
-        "ORDER-SLOW", 0, [NewEvent(event=PLACED, occurred_at=NOON)]
-    )
+    store = PostgresEventStore(driver_connection(slow))
+    [early] = store.append("ORDER-SLOW", 0, [NewEvent(event=PLACED, occurred_at=NOON)])
     order_id = place(client)
     late = accepted(send(client, "add_item", order_id), order_id, version=2)
     project_all(sessions, order_id)

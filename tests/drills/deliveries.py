@@ -6,8 +6,8 @@ import time
 from typing import Self
 
 from celery import Celery
-from redis import Redis
 
+from tests.brokers import Broker
 from tests.drills.journal import Acknowledgement, Journal
 
 TASK = "worker.tasks.project_event"
@@ -20,15 +20,14 @@ MOST_WAITING = 100  # hints in the broker, so that the last delivery is not long
 class Deliveries:
     """Sends while its block runs, and the rest at its end."""
 
-    def __init__(self, redis_url: str, journal: Journal, seed: int) -> None:
+    def __init__(self, broker: Broker, journal: Journal, seed: int) -> None:
         self.sent = 0
-        self._redis = Redis.from_url(redis_url)
+        self._broker = broker
         self._journal = journal
         self._random = random.Random(f"{seed} deliveries")
         self._pool: list[Acknowledgement] = []
         self._taken = 0
         self._ending = threading.Event()
-        self._redis_url = redis_url
         self._thread = threading.Thread(target=self._run, name="deliveries", daemon=True)
 
     def __enter__(self) -> Self:
@@ -38,10 +37,9 @@ class Deliveries:
     def __exit__(self, *_: object) -> None:
         self._ending.set()
         self._thread.join()
-        self._redis.close()
 
     def _run(self) -> None:
-        with celery(self._redis_url) as app, app.connection_for_write() as connection:
+        with celery(self._broker.url) as app, app.connection_for_write() as connection:
             producer = app.amqp.Producer(connection)
             while True:
                 ending = self._ending.is_set()
@@ -67,19 +65,19 @@ class Deliveries:
 
     def _wait_for_room(self) -> None:
         if self.sent % 50 == 0:
-            while int(self._redis.llen(QUEUE)) > MOST_WAITING:
+            while self._broker.hints_waiting() > MOST_WAITING:
                 time.sleep(0.02)
 
 
-def celery(redis_url: str) -> Celery:
+def celery(broker_url: str) -> Celery:
     """The service's own application knows one broker for as long as its process lives; the drills have another."""
-    app = Celery(broker=redis_url, set_as_current=False)
+    app = Celery(broker=broker_url, set_as_current=False)
     app.conf.update(task_default_queue=QUEUE, task_ignore_result=True)
     return app
 
 
-def tasks_done(redis_url: str, workers: int) -> int:
+def tasks_done(broker_url: str, workers: int) -> int:
     """How many hints so many workers have taken up, by their own count."""
-    with celery(redis_url) as app:
+    with celery(broker_url) as app:
         answers = app.control.inspect(timeout=5, limit=workers).stats() or {}
     return sum(stats["total"].get(TASK, 0) for stats in answers.values())

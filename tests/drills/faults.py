@@ -48,22 +48,22 @@ class Faults:
         wait_until(lambda: record.exists() and len(record.read_text().splitlines()) >= number, 600)
         self.count["kill -9 between commit and enqueue"] = len(record.read_text().splitlines())
 
-    def crash_valkey(self) -> None:
-        self._servers.crash_valkey(away=self._random.uniform(0, 0.5))
-        self.count["kill -9 and restart of the Redis server"] += 1
+    def crash_broker(self) -> None:
+        self._servers.crash_broker(away=self._random.uniform(0, 0.5))
+        self.count[f"kill -9 and restart of {self._servers.broker.name}"] += 1
 
     def flush_waiting_hints(self) -> None:
-        """FLUSHALL at a moment when hints wait: the workers stand still until some do."""
+        """Delete all hints at a moment when some wait: the workers stand still until some do."""
         workers = _running(self._stack.tops("worker"))
         for process in workers:
             process.suspend()
         with suppress(AssertionError):
-            wait_until(lambda: self._servers.hints_waiting() >= 10, 5)
-        self._servers.flush()
+            wait_until(lambda: self._servers.broker.hints_waiting() >= 10, 5)
+        self._servers.broker.empty()
         for process in workers:
             with suppress(psutil.NoSuchProcess):
                 process.resume()
-        self.count["FLUSHALL"] += 1
+        self.count[self._servers.broker.emptying] += 1
 
     def black_hole(self) -> None:
         self._through_proxy().black_hole(self._random.uniform(1, 3))

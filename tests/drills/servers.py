@@ -1,4 +1,4 @@
-"""The PostgreSQL and the Valkey that drills break: real ones, with a fresh database for each drill."""
+"""The PostgreSQL and the broker that drills break: real ones, with a fresh database for each drill."""
 
 import itertools
 import os
@@ -12,10 +12,10 @@ from typing import Self
 import psutil
 import psycopg
 from psycopg import sql
-from redis import Redis
 from sqlalchemy.engine import make_url
 
-from local.servers import CannotStart, PostgresServer, ValkeyServer
+from local.servers import CannotStart, PostgresServer, Server
+from tests.brokers import new_broker
 from tests.e2e.stack import ROOT
 
 TEMPLATE = "orderlog"  # the server's own database, migrated
@@ -24,37 +24,29 @@ TEMPLATE = "orderlog"  # the server's own database, migrated
 class Servers:
     def __init__(self, folder: Path) -> None:
         self.postgres = PostgresServer(folder)
-        self.valkey = ValkeyServer(folder)
+        self.broker = new_broker(folder)
         self._numbers = itertools.count(1)
 
     def __enter__(self) -> Self:
         self.postgres.start()
-        self.valkey.start()
-        urls = {"DATABASE_URL": self.postgres.url, "REDIS_URL": self.valkey.url}
+        self.broker.start()
+        urls = {"DATABASE_URL": self.postgres.url, "BROKER_URL": self.broker.url}
         migrate = [sys.executable, "-m", "flask", "db", "upgrade"]
         subprocess.run(migrate, cwd=ROOT, env={**os.environ, **urls}, check=True, capture_output=True)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.valkey.stop()
+        self.broker.stop()
         self.postgres.stop()
 
     def fresh_database(self) -> str:
         """The URL of a migrated, empty database; the broker is empty then too."""
-        self.flush()
+        self.broker.empty()
         name = f"drill_{next(self._numbers)}"
         with psycopg.connect(self.postgres.url, autocommit=True, dbname="postgres") as connection:
             names = sql.Identifier(name), sql.Identifier(TEMPLATE)
             connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*names))
         return make_url(self.postgres.url).set(database=name).render_as_string(hide_password=False)
-
-    def flush(self) -> None:
-        with Redis.from_url(self.valkey.url) as client:
-            client.flushall()
-
-    def hints_waiting(self) -> int:
-        with Redis.from_url(self.valkey.url) as client:
-            return int(client.llen("orderlog"))
 
     def crash_postgres(self) -> None:
         """SIGKILL to the postmaster and to every backend; started again, it recovers from its log."""
@@ -81,13 +73,13 @@ class Servers:
         postmaster = psutil.Process(self.postgres.pid)
         return [postmaster, *postmaster.children(recursive=True)]
 
-    def crash_valkey(self, away: float) -> None:
-        self.valkey.kill()
+    def crash_broker(self, away: float) -> None:
+        self.broker.kill()
         time.sleep(away)
-        _start_again(self.valkey)
+        _start_again(self.broker)
 
 
-def _start_again(server: PostgresServer | ValkeyServer) -> None:
+def _start_again(server: Server) -> None:
     """At once, whatever of it is still going down. Raises CannotStart."""
     for attempt in range(5):
         try:

@@ -64,7 +64,7 @@ class Stack:
         folder: Path,
         *,
         database_url: str,
-        redis_url: str,
+        broker_url: str,
         webs: int = 1,
         workers: int = 2,
         beats: int = 1,
@@ -74,7 +74,7 @@ class Stack:
     ) -> None:
         self.logs = folder
         self.database_url = database_url
-        self._common = _environment(database_url, redis_url)
+        self._common = _environment(database_url, broker_url)
         self._environment = environment or {}
         self.ports = [free_port(0) for _ in range(webs)]
         commands = procfile(ROOT / "Procfile")
@@ -132,14 +132,15 @@ class Stack:
         return found
 
 
-def _environment(database_url: str, redis_url: str) -> dict[str, str]:
+def _environment(database_url: str, broker_url: str) -> dict[str, str]:
     return {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "ORDERLOG_AUTH": "off",
         "PYTHONUNBUFFERED": "1",
         "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
         "DATABASE_URL": database_url,
-        "REDIS_URL": redis_url,
+        "BROKER_URL": broker_url,
+        "REDIS_URL": "",  # counts requests, which are not limited here
     }
 
 

@@ -15,7 +15,7 @@ FLUSHES = Size(short=1, full=5)
 
 
 def test_beat_stopped(servers: Servers, logs: Path) -> None:
-    with Stack(logs, database_url=servers.fresh_database(), redis_url=servers.valkey.url) as stack:
+    with Stack(logs, database_url=servers.fresh_database(), broker_url=servers.broker.url) as stack:
         faults = Faults(stack, servers, SEED)
         plan = [faults.stop_beat, *[faults.flush_waiting_hints] * int(FLUSHES), faults.start_beat]
         report = run("Beat stopped", stack, events=int(EVENTS), faults=plan, counted=faults.count)
@@ -24,7 +24,7 @@ def test_beat_stopped(servers: Servers, logs: Path) -> None:
 
 
 def test_two_beats(servers: Servers, logs: Path) -> None:
-    with Stack(logs, database_url=servers.fresh_database(), redis_url=servers.valkey.url, beats=2) as stack:
+    with Stack(logs, database_url=servers.fresh_database(), broker_url=servers.broker.url, beats=2) as stack:
         faults = Faults(stack, servers, SEED)
         plan = [faults.flush_waiting_hints] * int(FLUSHES)
         report = run("two Beats", stack, events=int(EVENTS), faults=plan, counted=faults.count)
@@ -38,7 +38,7 @@ def test_clocks_differ(servers: Servers, logs: Path, seconds: int) -> None:
     with Stack(
         logs,
         database_url=servers.fresh_database(),
-        redis_url=servers.valkey.url,
+        broker_url=servers.broker.url,
         webs=2,
         environment={"web-1": skewed, "worker-0": skewed, "worker-1": skewed},
     ) as stack:

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy.engine import make_url
 
 from tests.drills.drill import SEED, Size, run
 from tests.drills.faults import Faults
@@ -25,15 +24,15 @@ NOTICED = 12.0  # seconds; a connection that is merely silent has to be waited f
 
 @contextmanager
 def stack_behind_proxy(servers: Servers, logs: Path) -> Iterator[tuple[Stack, Faults]]:
-    with Proxy(servers.valkey.port) as proxy:
-        redis_url = make_url(servers.valkey.url).set(port=proxy.port).render_as_string(hide_password=False)
-        with Stack(logs, database_url=servers.fresh_database(), redis_url=redis_url) as stack:
+    with Proxy(servers.broker.port) as proxy:
+        broker_url = servers.broker.url.replace(f":{servers.broker.port}/", f":{proxy.port}/")
+        with Stack(logs, database_url=servers.fresh_database(), broker_url=broker_url) as stack:
             yield stack, Faults(stack, servers, SEED, proxy)
 
 
 def test_broker_faults(servers: Servers, logs: Path) -> None:
     with stack_behind_proxy(servers, logs) as (stack, faults):
-        plan = [faults.crash_valkey] * int(CRASHES) + [faults.flush_waiting_hints] * int(FLUSHES)
+        plan = [faults.crash_broker] * int(CRASHES) + [faults.flush_waiting_hints] * int(FLUSHES)
         plan += [faults.black_hole, faults.reset_connections, faults.slow_broker] * int(NETWORK)
         report = run("broker faults", stack, events=int(EVENTS), faults=faults.mixed(plan), counted=faults.count)
 

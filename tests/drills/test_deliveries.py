@@ -17,17 +17,17 @@ WORKERS = 4
 def deliver_three_times(
     servers: Servers, logs: Path, number: int, worker_app: str = "worker.app", patience: float = PATIENCE
 ) -> Report:
-    redis_url, database_url, journal = servers.valkey.url, servers.fresh_database(), Journal()
+    database_url, journal = servers.fresh_database(), Journal()
     with Stack(
         logs,
         database_url=database_url,
-        redis_url=redis_url,
+        broker_url=servers.broker.url,
         workers=WORKERS,
         beats=0,
         web_app="tests.drills.factories:sends_no_hints",
         worker_app=worker_app,
     ) as stack:
-        deliveries = Deliveries(redis_url, journal, SEED)
+        deliveries = Deliveries(servers.broker, journal, SEED)
         report = run(
             "every hint three times",
             stack,
@@ -35,7 +35,7 @@ def deliver_three_times(
             journal=journal,
             patience=patience,
             alongside=deliveries,
-            settle=lambda: wait_until(lambda: tasks_done(redis_url, WORKERS) >= deliveries.sent, 60),
+            settle=lambda: wait_until(lambda: tasks_done(servers.broker.url, WORKERS) >= deliveries.sent, 60),
         )
     print(f"  {'deliveries':28}{deliveries.sent:>12}")
     assert deliveries.sent == TIMES * report.acknowledged >= number

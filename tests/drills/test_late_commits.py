@@ -16,7 +16,7 @@ def hold_transactions_open(
     with Stack(
         logs,
         database_url=servers.fresh_database(),
-        redis_url=servers.valkey.url,
+        broker_url=servers.broker.url,
         web_app="tests.drills.factories:commits_late",
         worker_app=worker_app,
     ) as stack:

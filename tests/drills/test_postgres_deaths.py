@@ -13,7 +13,7 @@ PAUSES = Size(short=1, full=2)
 
 
 def test_crashed_postgresql(servers: Servers, logs: Path) -> None:
-    with Stack(logs, database_url=servers.fresh_database(), redis_url=servers.valkey.url, webs=2) as stack:
+    with Stack(logs, database_url=servers.fresh_database(), broker_url=servers.broker.url, webs=2) as stack:
         faults = Faults(stack, servers, SEED)
         plan = faults.mixed([faults.crash_postgres] * int(CRASHES) + [faults.pause_postgres] * int(PAUSES))
         report = run("crashed PostgreSQL", stack, events=int(EVENTS), faults=plan, counted=faults.count)

@@ -39,7 +39,7 @@ def test_without_catch_up(servers: Servers, logs: Path) -> None:
     with Stack(
         logs,
         database_url=servers.fresh_database(),
-        redis_url=servers.valkey.url,
+        broker_url=servers.broker.url,
         worker_app="tests.drills.sabotage.no_catch_up",
     ) as stack:
         faults = Faults(stack, servers, SEED)
@@ -55,7 +55,7 @@ def test_with_the_answer_before_the_commit(servers: Servers, logs: Path) -> None
     with Stack(
         logs,
         database_url=servers.fresh_database(),
-        redis_url=servers.valkey.url,
+        broker_url=servers.broker.url,
         web_app="tests.drills.sabotage.answers_before_commit:create_app",
     ) as stack:
         faults = Faults(stack, servers, SEED)

@@ -19,7 +19,7 @@ def test_killed_web_processes(servers: Servers, logs: Path) -> None:
     with Stack(
         logs,
         database_url=servers.fresh_database(),
-        redis_url=servers.valkey.url,
+        broker_url=servers.broker.url,
         webs=2,
         web_app="tests.drills.factories:dies_before_enqueue",
         environment={"web-0": dying, "web-1": dying},

@@ -12,7 +12,7 @@ KILLS = Size(short=6, full=60)
 
 
 def test_killed_workers(servers: Servers, logs: Path) -> None:
-    with Stack(logs, database_url=servers.fresh_database(), redis_url=servers.valkey.url) as stack:
+    with Stack(logs, database_url=servers.fresh_database(), broker_url=servers.broker.url) as stack:
         faults = Faults(stack, servers, SEED)
         pattern = [faults.kill_pool_child, faults.kill_pool_child, faults.kill_worker]
         kills = [pattern[number % 3] for number in range(int(KILLS))]

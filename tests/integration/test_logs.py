@@ -47,7 +47,7 @@ def test_a_request_and_its_task_are_followed_by_one_id(
     database_url: str, valkey: ValkeyServer, sessions: sessionmaker[Session], tmp_path: Path
 ) -> None:
     web, worker = tmp_path / "web-0.log", tmp_path / "worker-0.log"
-    with Stack(tmp_path, database_url=database_url, redis_url=valkey.url, workers=1, beats=0) as stack:
+    with Stack(tmp_path, database_url=database_url, broker_url=valkey.url, workers=1, beats=0) as stack:
         status, content = post(stack, f"/orders?name={quote(NAME)}", body(), "logged-17")
         assert status == 201
         order_id = json.loads(content)["order_id"]

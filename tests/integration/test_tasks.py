@@ -20,15 +20,19 @@ SUMMARY, DETAILS = "order_summary_read_models", "order_details_read_models"
 def worker(app: Flask) -> Iterator[None]:
     """A worker of the test's own; the application has named its database."""
     tasks.sessions.cache_clear()
+    tasks.hints.cache_clear()
     yield
+    tasks.finish()
     tasks.sessions().kw["bind"].dispose()
     tasks.sessions.cache_clear()
+    tasks.hints.cache_clear()
 
 
 def test_a_hint_is_projected_while_there_is_no_catch_up(sessions: sessionmaker[Session], client: FlaskClient) -> None:
     place(sessions, ORDER_ID)
 
     tasks.project_event(ORDER_ID, 1)
+    tasks.hints().wait()
 
     assert client.get("/readyz").get_json()["status"] == "degraded"
     assert shown(sessions, SUMMARY) == shown(sessions, DETAILS) == {ORDER_ID: 1}
@@ -64,6 +68,7 @@ def test_a_read_model_whose_table_is_missing_is_logged_and_holds_no_other_back(
     with caplog.at_level(logging.WARNING):
         if by == "hint":
             tasks.project_event(ORDER_ID, 1)
+            tasks.hints().wait()
         else:
             tasks.catch_up()
 
