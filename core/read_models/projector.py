@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 import psycopg
 from psycopg.errors import CannotCoerce, DatatypeMismatch, ProgramLimitExceeded, RaiseException, UndefinedFunction
+from psycopg.pq import TransactionStatus
 from sqlalchemy import Table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -142,7 +143,8 @@ def _project(
 ) -> Projected:
     """`most` events of each order at the most. A few orders take two round trips, and the second commits."""
     connection = driver_connection(session)
-    with pipelined(connection) if len(order_ids) < FEW else nullcontext():
+    unspoken = connection.info.transaction_status is TransactionStatus.IDLE
+    with pipelined(connection) if unspoken and len(order_ids) < FEW else nullcontext():
         later = read_later(session, projector.tables[0], order_ids, most)
         stored = projector.lock(session, order_ids)
         shown = {order_id: view.version for order_id, view in stored.items()}
