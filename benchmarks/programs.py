@@ -22,15 +22,21 @@ BARE_VIEW = "benchmarks.comparators.bare_view"
 
 
 @contextmanager
-def web(servers: Servers, database_url: str, module: str = "webapp", server: str = "granian") -> Iterator[int]:
-    """The port of a web server with this module's `create_app`; the service's asks for keys and counts requests."""
+def web(
+    servers: Servers,
+    database_url: str,
+    module: str = "webapp",
+    server: str = "granian",
+    served: Mapping[str, str] = SERVED_AS_IN_PRODUCTION,
+) -> Iterator[int]:
+    """The port of a web server with this module's `create_app`; the service's asks for keys."""
     port = free_port(0)
     command = procfile(ROOT / "Procfile")["web"].replace("webapp:create_app", f"{module}:create_app")
     with _running(
         servers,
         f"{server}-{module}",
         command,
-        {**SERVED_AS_IN_PRODUCTION, "PORT": str(port), "WEB_SERVER": server},
+        {**served, "PORT": str(port), "WEB_SERVER": server},
         database_url,
     ):
         _wait(lambda: _listens(port), f"{server}-{module}")

@@ -166,6 +166,13 @@ ROWS = (
 
 EXTRA_ROWS = (
     Row(
+        name="post_with_limits_vs_without",
+        group="post",
+        ours="POST /orders with keys, requests counted for the rate limits",
+        beside="the same with RATE_LIMIT=off",
+        unit="requests/s",
+    ),
+    Row(
         name="append_vs_eventsourcing_default_c8",
         group="append",
         ours="event store, 8 threads",

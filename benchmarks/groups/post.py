@@ -1,6 +1,7 @@
 """`POST /orders` over HTTP, as clients in production send it, beside a view that does only what cannot be left out.
 
-Ours has an API key, a fresh Idempotency-Key for each request, validation and rate limits; the view has none of them."""
+Ours has an API key, a fresh Idempotency-Key for each request, and validation; the view has none of them. What counting
+requests for the rate limits costs is a row of its own."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -10,7 +11,7 @@ from benchmarks.bench import Bench
 from benchmarks.cpu import cpu_clock
 from benchmarks.figures import Measured, Run, in_turns, percentile
 from benchmarks.http_load import Load, requests_with_keys, same_request
-from benchmarks.keys import bearer_of_new_key
+from benchmarks.keys import WITHOUT_LIMITS, bearer_of_new_key
 from benchmarks.programs import BARE_VIEW, web
 from benchmarks.rows import EXTRA_ROW, ROW
 
@@ -28,14 +29,24 @@ def measure(bench: Bench) -> list[Measured]:
     url, floor_url = servers.database("post"), servers.database("post_floor")
     with_keys = requests_with_keys("/orders", BODY, {"Authorization": bearer_of_new_key(url)})
     bare = same_request("/orders", BODY)
-    with web(servers, url) as port, web(servers, floor_url, BARE_VIEW) as floor_port:
-        ours, floor = _in_turns(lambda: _post(bench, port, with_keys), lambda: _post(bench, floor_port, bare), pairs)
-    with web(servers, url) as port, web(servers, url, server="gunicorn") as other_port:
-        sides = (lambda: _post(bench, port, with_keys)), (lambda: _post(bench, other_port, with_keys))
-        granian, gunicorn = _in_turns(*sides, max(1, pairs // 2))
+    with web(servers, url, served=WITHOUT_LIMITS) as port:
+        with web(servers, floor_url, BARE_VIEW) as floor_port:
+            ours, floor = _in_turns(
+                lambda: _post(bench, port, with_keys), lambda: _post(bench, floor_port, bare), pairs
+            )
+        few = max(1, pairs // 2)
+        with web(servers, url) as limited_port:
+            limited, unlimited = _in_turns(
+                lambda: _post(bench, limited_port, with_keys), lambda: _post(bench, port, with_keys), few
+            )
+        with web(servers, url, server="gunicorn", served=WITHOUT_LIMITS) as other_port:
+            granian, gunicorn = _in_turns(
+                lambda: _post(bench, port, with_keys), lambda: _post(bench, other_port, with_keys), few
+            )
     return [
         Measured(ROW["post_vs_floor"], _rates(ours), _rates(floor)),
         Measured(ROW["post_p99_ms_vs_floor"], _p99s(ours), _p99s(floor)),
+        Measured(EXTRA_ROW["post_with_limits_vs_without"], _rates(limited), _rates(unlimited)),
         Measured(EXTRA_ROW["post_granian_vs_gunicorn"], _rates(granian), _rates(gunicorn)),
     ]
 
