@@ -1,4 +1,4 @@
-"""Telling the workers about committed events, without ever making a command wait for a broker that is away."""
+"""Telling the workers about committed events, without ever making a command wait for the broker."""
 
 import logging
 import time
@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context, copy_context
-from threading import Event
 from typing import Any, NamedTuple
 
 from kombu import Connection, Producer
@@ -19,9 +18,8 @@ from worker.tasks import project_event
 
 logger = logging.getLogger(__name__)
 
-# How long a command waits for the broker, and how long a hint is worth sending before catch-up is quicker; seconds.
-PATIENCE = 0.04
-WORTH_SENDING = 1.0
+LONGEST_REST = 0.005  # seconds; a rest as long as the sending before it lets more gather
+WORTH_SENDING = 1.0  # seconds; after that catch-up is quicker
 MOST_WAITING = 1000
 
 
@@ -33,7 +31,6 @@ class Hint(NamedTuple):
     headers: dict[str, str]
     since: float
     context: Context
-    gone: Event
 
 
 class Enqueuer:
@@ -46,27 +43,22 @@ class Enqueuer:
         self._waiting: deque[Hint] = deque()
         self._connection: Connection | None = None
         self._producer: Producer | None = None
-        self._overdue = False
 
     def enqueue(self, recorded: Iterable[RecordedEvent]) -> None:
-        """One task per event. Never raises and waits 40 ms at the most; what is not sent is left to catch-up."""
+        """One task per event. Never raises and never waits; what cannot be sent soon is left to catch-up."""
         for each in recorded:
             if len(self._waiting) >= MOST_WAITING:
                 logger.warning("No room to enqueue order %s; catch-up will project it.", each.aggregate_id)
                 continue
-            now = time.monotonic()
-            hint = Hint(each.aggregate_id, each.version, _headers(each), now, copy_context(), Event())
+            hint = Hint(each.aggregate_id, each.version, _headers(each), time.monotonic(), copy_context())
             self._waiting.append(hint)
             self._sender.submit(self._send_waiting)
-            self._wait(hint)
-
-    def _wait(self, hint: Hint) -> None:
-        """While one hint is overdue, later commands do not wait for theirs at all."""
-        if not self._overdue and not hint.gone.wait(PATIENCE):
-            self._overdue = True
 
     def _send_waiting(self) -> None:
-        """There is a call for each hint, but the first of them takes along all that are there."""
+        """There is a call for each hint, but the first takes along all that are there, and more gather meanwhile."""
+        if not self._waiting:
+            return
+        began = time.monotonic()
         hints = [self._waiting.popleft() for _ in range(len(self._waiting))]
         try:
             self._send([hint for hint in hints if _is_worth_sending(hint)])
@@ -74,9 +66,7 @@ class Enqueuer:
             for hint in hints:
                 hint.context.run(_tell_not_enqueued, hint, error)
             self._disconnect()
-        finally:
-            for hint in hints:
-                hint.gone.set()
+        time.sleep(min(time.monotonic() - began, LONGEST_REST))
 
     def _send(self, hints: Sequence[Hint]) -> None:
         if not hints:
@@ -91,7 +81,6 @@ class Enqueuer:
         with producer.batch():  # type: ignore[attr-defined]  # of kombu 5.7, which the stubs do not know
             for hint in hints:
                 project_event.apply_async((hint.order_id, hint.version), producer=producer, **_options(hint))
-        self._overdue = False
 
     def close(self) -> None:
         """Send what waits, and disconnect."""

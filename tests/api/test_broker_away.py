@@ -17,7 +17,7 @@ from tests.api.web_server import WebServer
 from tests.brokers import Broker, new_broker
 
 PROMISED = 0.050  # seconds that an absent broker may add to a command
-FULL_SPEED = 0.025  # what noise may add; a command that waits for the broker waits 40 ms
+FULL_SPEED = 0.025  # what noise may add; a command waits for no broker
 SAMPLE = 20
 
 Outage = Callable[[Broker], AbstractContextManager[None]]
