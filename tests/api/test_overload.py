@@ -48,7 +48,7 @@ def assert_busy_soon(client: FlaskClient, method: str, path: str, headers: dict[
 def test_a_locked_table_is_not_waited_for(hasty: Flask, database_url: str) -> None:
     client = hasty.test_client()
     with psycopg.connect(database_url) as other:
-        other.execute("LOCK TABLE events, order_summary_read_models IN ACCESS EXCLUSIVE MODE")
+        other.execute("LOCK TABLE events, order_summary_read_models, order_statistics IN ACCESS EXCLUSIVE MODE")
         assert_busy_soon(client, "POST", "/orders")
         assert_busy_soon(client, "GET", "/orders")
         assert_busy_soon(client, "GET", "/orders/statistics")
