@@ -13,6 +13,7 @@ from sqlalchemy import Engine, MetaData, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.types import UserDefinedType
 
 metadata = MetaData(
@@ -60,7 +61,7 @@ def pipelined(connection: Connection[Any]) -> Iterator[None]:
                 connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
                 yield
                 connection.execute("COMMIT")
-            except Exception:
+            except Exception:  # the server's or the block's: either leaves statements whose results nobody has fetched
                 with suppress(DriverError):  # those that followed the one that failed; psycopg would log them
                     pipeline.sync()
                 raise
@@ -137,7 +138,12 @@ def derived_session_factory(database_url: str) -> sessionmaker[Session]:
 
 def driver_connection(session: Session) -> Connection[Any]:
     """The driver's connection that this session's transaction runs on, for statements that run often or need COPY."""
-    connection: Connection[Any] = session.connection().connection.driver_connection  # type: ignore[assignment]
+    return _driver_connection(session.connection().connection)
+
+
+def _driver_connection(pooled: PoolProxiedConnection) -> Connection[Any]:
+    # SQLAlchemy types it for every driver there is; the URLs here name psycopg's.
+    connection: Connection[Any] = pooled.driver_connection  # type: ignore[assignment]
     return connection
 
 
@@ -145,7 +151,7 @@ def driver_connection(session: Session) -> Connection[Any]:
 def autocommitting(engine: Engine) -> Iterator[Connection[Any]]:
     """A connection of the pool on which each statement is a transaction of its own, and so one round trip with it."""
     pooled = engine.raw_connection()
-    connection: Connection[Any] = pooled.driver_connection  # type: ignore[assignment]
+    connection = _driver_connection(pooled)
     try:
         connection.autocommit = True
         yield connection
