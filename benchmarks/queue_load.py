@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -64,19 +65,41 @@ def _drain_rate(redis: Redis, worker: int, task: Any, ids: Sequence[str], done: 
     return len(ids) / (time.monotonic() - started)
 
 
+class Placing:
+    """Orders placed one after another in this process, with a hint for each; their ids are kept."""
+
+    def __init__(self, database_url: str) -> None:
+        self.ids: list[str] = []
+        self._handler = OrderCommandHandler(stores(sessions_for(database_url).kw["bind"]))
+        self._enqueuer = Enqueuer()
+
+    def place(self) -> None:
+        self.ids.append(str(uuid7()))
+        command = PlaceOrder(order_id=self.ids[-1], customer_name="山田太郎", total_amount=83000)
+        self._enqueuer.enqueue(self._handler.handle(command))
+
+    def close(self) -> None:
+        self._enqueuer.close()
+
+
+def sustained_rate(database_url: str, seconds: float) -> float:
+    """Orders per second placed and projected at once, as fast as one process places them, until all are shown."""
+    started = time.monotonic()
+    with closing(Placing(database_url)) as placing:
+        while time.monotonic() < started + seconds:
+            placing.place()
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        wait_until(lambda: are_shown(connection, placing.ids))
+    return len(placing.ids) / (time.monotonic() - started)
+
+
 def visible_after(database_url: str, per_second: float, seconds: float) -> list[float]:
     """Milliseconds from an order's commit until both read models show it, one per order placed at this pace."""
-    enqueuer, ids, sessions = Enqueuer(), list[str](), sessions_for(database_url)
-
-    def place() -> None:
-        ids.append(str(uuid7()))
-        command = PlaceOrder(order_id=ids[-1], customer_name="山田太郎", total_amount=83000)
-        enqueuer.enqueue(OrderCommandHandler(stores(sessions.kw["bind"])).handle(command))
-
-    at_pace(place, per_second, seconds)
+    with closing(Placing(database_url)) as placing:
+        at_pace(placing.place, per_second, seconds)
     with psycopg.connect(database_url, autocommit=True) as connection:
-        wait_until(lambda: len(connection.execute(VISIBLE, [ids]).fetchall()) == len(ids))
-        return [row[0] for row in connection.execute(VISIBLE, [ids])]
+        wait_until(lambda: are_shown(connection, placing.ids))
+        return [row[0] for row in connection.execute(VISIBLE, [placing.ids])]
 
 
 def round_trips(path: Path, per_second: float, seconds: float) -> list[float]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextvars import Context, copy_context
 from threading import Condition, Thread
 
-LONGEST_REST = 0.02  # seconds; a rest as long as the work before it lets more gather and costs no latency when idle
+LONGEST_REST = 0.02  # seconds
 MOST = 50  # orders that gather; the next task waits, and leaves what is in the broker to other workers
 
 
@@ -51,7 +51,12 @@ class Hints:
                 context.run(self._project, [order_id])
             else:
                 self._project(sorted(gathered))
-            time.sleep(min(time.monotonic() - began, LONGEST_REST))
+            self._rest(time.monotonic() - began)
+
+    def _rest(self, worked: float) -> None:
+        """If some has gathered meanwhile: as long as it worked, so that more gathers; else the next goes at once."""
+        if self._gathered:
+            time.sleep(min(worked, LONGEST_REST))
 
     def _take(self) -> dict[str, Context]:
         """What has gathered, once something has; nothing in the end."""
