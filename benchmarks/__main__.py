@@ -33,7 +33,10 @@ BUDGET = {"append": 110, "command": 60, "post": 100, "project": 200, "rebuild": 
 
 
 def main(arguments: Sequence[str]) -> int:
-    chosen = _parser().parse_args(arguments)
+    parser = _parser()
+    chosen = parser.parse_args(arguments)
+    if chosen.check and chosen.size != "full":
+        parser.error("--check compares with figures of full size; leave out --size")
     groups = [chosen.only] if chosen.only else list(GROUPS)
     into: Path = chosen.into or ROOT / "var" / ("" if chosen.size == "full" else chosen.size)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers' data goes then too
@@ -43,8 +46,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     print(table)
-    failed = worse(measured, baseline()) or not all(each.reached for each in measured)
-    return 1 if chosen.check and failed else 0
+    return 1 if chosen.check and worse(measured, baseline()) else 0
 
 
 def _measure_all(groups: Sequence[str], size: str, into: Path) -> tuple[list[Measured], str]:
@@ -57,7 +59,7 @@ def _measure_all(groups: Sequence[str], size: str, into: Path) -> tuple[list[Mea
         measured: dict[str, list[Measured]] = {}
         for group in groups:
             measured[group] = _measure(group, Bench(servers, sizes))
-            table = _write(into, measured, found)
+            table = _write(into, measured, found, baseline() if size == "full" else {})
     _say(f"all of it took {time.monotonic() - started:.0f} s of {sum(BUDGET[group] for group in groups)}")
     return [each for group in measured.values() for each in group], table
 
@@ -75,10 +77,12 @@ def _say(text: str) -> None:
     print(f"bench: {text}", file=sys.stderr, flush=True)
 
 
-def _write(into: Path, measured: Mapping[str, list[Measured]], found: Mapping[str, str]) -> str:
+def _write(
+    into: Path, measured: Mapping[str, list[Measured]], found: Mapping[str, str], before: Mapping[str, float]
+) -> str:
     """The table. Called after each group, so that what is measured is kept whatever becomes of the next one."""
     rows = [each for group in measured.values() for each in group]
-    table = report.as_markdown(rows, found, baseline())
+    table = report.as_markdown(rows, found, before)
     (into / "bench.json").write_text(report.as_json(rows))
     (into / "bench.md").write_text(table)
     for group, of_group in measured.items():
@@ -98,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--check",
         action="store_true",
-        help="exit status 1 if a row misses its target or is worse than in docs/bench.json",
+        help="exit status 1 if a row is worse than in docs/bench.json, by more than chance does",
     )
     parser.add_argument("--into", type=Path, help="folder for the result; var, and var/quick for what is quick")
     return parser

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from benchmarks.figures import Measured
 
+CHANCE = 0.25
 BASELINE = Path(__file__).resolve().parent.parent / "docs" / "bench.json"
 
 
@@ -18,13 +19,13 @@ def baseline(path: Path = BASELINE) -> Mapping[str, float]:
 
 
 def is_worse(measured: Measured, before: Mapping[str, float]) -> bool:
-    """Beyond what chance does: even the best pair of this run is worse than the figure was."""
+    """Beyond what chance does on a machine that others use too."""
     was = before.get(measured.row.name)
     if was is None or not measured.row.has_target:
         return False
     if measured.row.at_least is not None:
-        return measured.spread.greatest < was
-    return measured.spread.least > was
+        return measured.figure < was * (1 - CHANCE)
+    return measured.figure > was * (1 + CHANCE)
 
 
 def worse(measured: Iterable[Measured], before: Mapping[str, float]) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psycopg
 
-from benchmarks.keys import SERVED_AS_IN_PRODUCTION
+from benchmarks.keys import SERVED_AS_IN_PRODUCTION, WITHOUT_LIMITS
 from benchmarks.servers import Servers
 
 POSTGRESQL = ("server_version", "fsync", "full_page_writes", "synchronous_commit", "shared_buffers", "max_wal_size")
@@ -26,7 +26,8 @@ def settings(servers: Servers) -> dict[str, str]:
     found["Valkey version"] = str(redis.info("server").get("valkey_version", "unknown"))
     for name in VALKEY:
         found[f"Valkey {name}"] = str(redis.config_get(name)[name])
-    found["service"] = ", ".join(f"{name}={value}" for name, value in SERVED_AS_IN_PRODUCTION.items())
+    served = ", ".join(f"{name}={value}" for name, value in SERVED_AS_IN_PRODUCTION.items())
+    found["service"] = f"{served}; for POST RATE_LIMIT={WITHOUT_LIMITS['RATE_LIMIT']} where the row says so"
     found["Python"] = platform.python_version()
     return found | {name: version(name) for name in PACKAGES}
 

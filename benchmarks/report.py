@@ -21,7 +21,7 @@ def as_markdown(measured: Sequence[Measured], settings: Mapping[str, str], befor
         *(_line(_cells(each, before)) for each in measured),
         "",
         "Medians. The figure is the median of the pairs' ratios (ours / beside it), then the least and the greatest.",
-        '"was" is the figure in docs/bench.json; worse: no pair of this run is as good as that.',
+        '"was" is the figure in docs/bench.json; worse: by more than a quarter of that.',
         "",
         *(f"- {name}: {value}" for name, value in settings.items()),
     ]

@@ -2,7 +2,6 @@
 
 import os
 import re
-import resource
 import subprocess
 import sys
 import time
@@ -13,16 +12,24 @@ from psycopg import sql
 
 from benchmarks.bench import Bench
 from benchmarks.comparators.row_by_row import replay
-from benchmarks.comparators.sql_read_models import make_summaries
+from benchmarks.comparators.sql_read_models import make_indexes, make_summaries
 from benchmarks.cpu import cpu_clock, with_cpu
 from benchmarks.data import fill, settle
 from benchmarks.figures import Measured, Run
-from benchmarks.rows import ROW
+from benchmarks.rows import EXTRA_ROW, ROW
 from benchmarks.servers import ROOT
 from core.database import connect
 from core.read_models.wiring import PROJECTORS
 
 TABLE = "sql_summaries"
+
+# What a process has needed before it becomes another program counts for that one too, so this large process does not
+# start it itself.
+REBUILD = """
+import resource, subprocess, sys
+subprocess.run([sys.executable, "-m", "flask", "rebuild"], check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
 
 
 class Rebuilt(NamedTuple):
@@ -31,20 +38,23 @@ class Rebuilt(NamedTuple):
 
 
 def measure(bench: Bench) -> list[Measured]:
-    """Three in turns: the rebuild, the SQL, the replay."""
+    """In turns: the rebuild, the SQL in two ways, the replay."""
     servers, sizes = bench.servers, bench.sizes
     url, replayed_url = servers.database("rebuild"), servers.database("rebuild_row_by_row")
     number = fill(url, sizes.rebuilt_orders)
     fill(replayed_url, sizes.replayed_events)
-    ours, by_sql, replayed = [], [], []
+    _stop_counting(replayed_url)
+    ours, by_sql, in_place, replayed = [], [], [], []
     for _ in range(sizes.pairs):
         ours.append(_rebuild(bench, url, number))
-        by_sql.append(_group_by(url, number))
+        by_sql.append(_group_by(url, number, indexes_first=False))
+        in_place.append(_group_by(url, number, indexes_first=True))
         replayed.append(_replay(replayed_url, sizes.replayed_events))
         settle(url)
     rates = [each.run for each in ours]
     return [
         Measured(ROW["rebuild_vs_sql"], rates, by_sql),
+        Measured(EXTRA_ROW["rebuild_vs_sql_in_place"], rates, in_place),
         Measured(ROW["rebuild_vs_row_by_row"], rates, replayed),
         Measured(ROW["rebuild_peak_mb"], [_peak(bench)]),
     ]
@@ -57,20 +67,17 @@ def _peak(bench: Bench) -> Run:
 
 
 def _rebuild(bench: Bench, url: str, number: int) -> Rebuilt:
-    """Into emptied read models, so that every row has to be written; by the seconds that the command itself reports,
-    which leave out only Python's start."""
+    """Into emptied read models; by the seconds that the command itself reports, which leave out only Python's start."""
     _empty(url)
-    command = [sys.executable, "-m", "flask", "rebuild"]
     environment = {**os.environ, **bench.servers.environment(url)}
+    command = [sys.executable, "-c", REBUILD]
     with cpu_clock() as cpu:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
-        output = process.stdout.read() if process.stdout else ""
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    found = re.search(r"(\d+) events in ([0-9.]+) s", output.splitlines()[-1])
-    if process.returncode or found is None or int(found[1]) != number:
-        raise RuntimeError(f"flask rebuild failed:\n{output}")
-    return Rebuilt(Run(number / float(found[2]), cpu.seconds), Run(_megabytes(usage), cpu.seconds))
+        ran = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    *_, said, peak = ran.stdout.splitlines()
+    found = re.search(r"(\d+) events in ([0-9.]+) s", said)
+    if found is None or int(found[1]) != number:
+        raise RuntimeError(f"flask rebuild failed:\n{ran.stdout}")
+    return Rebuilt(Run(number / float(found[2]), cpu.seconds), Run(_megabytes(int(peak)), cpu.seconds))
 
 
 def _empty(url: str) -> None:
@@ -79,14 +86,23 @@ def _empty(url: str) -> None:
         connection.execute(sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(tables)))
 
 
-def _group_by(url: str, number: int) -> Run:
-    """Into an empty table with the indexes that the service's has."""
+def _stop_counting(url: str) -> None:
+    """The original has no counters to keep."""
+    with psycopg.connect(url) as connection:
+        connection.execute("ALTER TABLE order_summary_read_models DISABLE TRIGGER USER")
+
+
+def _group_by(url: str, number: int, *, indexes_first: bool) -> Run:
+    """Into an empty table, which gets the indexes of the service's before that or, quicker, after it."""
+    indexes = "INCLUDING ALL" if indexes_first else "INCLUDING ALL EXCLUDING INDEXES"
 
     def rate() -> float:
         with psycopg.connect(url) as connection:
-            connection.execute(f"CREATE TABLE {TABLE} (LIKE order_summary_read_models INCLUDING ALL)")
+            connection.execute(f"CREATE TABLE {TABLE} (LIKE order_summary_read_models {indexes})")
             started = time.monotonic()
             make_summaries(connection, TABLE)
+            if not indexes_first:
+                make_indexes(connection, TABLE)
             connection.commit()
             seconds = time.monotonic() - started
             connection.execute(f"DROP TABLE {TABLE}")
@@ -107,6 +123,6 @@ def _replay(url: str, most: int) -> Run:
     return with_cpu(rate)
 
 
-def _megabytes(usage: resource.struct_rusage) -> float:
+def _megabytes(peak: int) -> float:
     """Linux counts in kilobytes, macOS in bytes."""
-    return usage.ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
+    return peak / (1024**2 if sys.platform == "darwin" else 1024)

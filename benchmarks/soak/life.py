@@ -15,7 +15,7 @@ class Life:
     def __init__(self, number: int) -> None:
         self.number = number
         self._step = 0
-        self._order_id = ""
+        self.order_id = ""
         self._key = str(uuid7())
 
     @property
@@ -25,7 +25,7 @@ class Life:
     def step(self, client: Client) -> int:
         """The next request; how many events it has stored. A failed one is not repeated."""
         step, self._step = self._step, self._step + 1
-        path = f"/orders/{self._order_id}"
+        path = f"/orders/{self.order_id}"
         match step:
             case 0 | 1:
                 return self._place(client, is_repeated=step == 1)
@@ -53,9 +53,9 @@ class Life:
     def _place(self, client: Client, *, is_repeated: bool) -> int:
         body = {"customer_name": f"Customer {self.number % 1000}", "total_amount": 83000}
         answer = client.post("/orders", body, Idempotency_Key=self._key)
-        if is_repeated and answer["order_id"] != self._order_id:
+        if is_repeated and answer["order_id"] != self.order_id:
             raise UnexpectedAnswer("A repeated request has placed another order.")
-        self._order_id = answer["order_id"]
+        self.order_id = answer["order_id"]
         return 0 if is_repeated else 1
 
     def _end(self, client: Client, path: str) -> int:

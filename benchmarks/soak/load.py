@@ -1,6 +1,7 @@
 """The load, in a process of its own: orders live their lives at a fixed pace, whether the service keeps up or not.
 
-`python -m benchmarks.soak.load PORT AUTHORIZATION LIVES_PER_SECOND SECONDS` prints one JSON object when it is over."""
+`python -m benchmarks.soak.load PORT AUTHORIZATION LIVES_PER_SECOND SECONDS PAUSE`, with the seconds between two
+requests of one life, prints one JSON object when it is over."""
 
 import dataclasses
 import heapq
@@ -18,9 +19,8 @@ from benchmarks.soak.client import Client
 from benchmarks.soak.life import STEPS, Life
 
 CLIENTS = 24
-PAUSE = 0.5  # seconds between two requests of one life
 DEAD_EVERY = 1.0
-HALF = b"POST /orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 60\r\n\r\n{"
+HALF = "POST /orders HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\nContent-Type: application/json\r\nContent-Length: 60"
 
 
 @dataclasses.dataclass(slots=True)
@@ -31,11 +31,14 @@ class Outcome:
     events: int = 0
     latencies: list[float] = dataclasses.field(default_factory=list)
     errors: list[str] = dataclasses.field(default_factory=list)
+    acknowledged: dict[str, int] = dataclasses.field(default_factory=dict)  # events by order id
 
 
 class Load:
-    def __init__(self, port: int, authorization: str) -> None:
+    def __init__(self, port: int, authorization: str, pause: float) -> None:
         self._port = port
+        self._half = f"{HALF.format(authorization)}\r\n\r\n{{".encode()
+        self._pause = pause
         self._client = Client(port, authorization)
         self._due: list[tuple[float, int, Life]] = []
         self._lock = threading.Lock()
@@ -59,7 +62,7 @@ class Load:
         for _ in range(living * STEPS):
             while True:
                 with self._lock:
-                    wait = self._due[0][0] - time.monotonic() if self._due else PAUSE
+                    wait = self._due[0][0] - time.monotonic() if self._due else 0.01
                     if wait <= 0:
                         due, _, life = heapq.heappop(self._due)
                         break
@@ -76,17 +79,19 @@ class Load:
         with self._lock:
             self.outcome.requests += 1
             self.outcome.events += stored
+            if stored:
+                self.outcome.acknowledged[life.order_id] = self.outcome.acknowledged.get(life.order_id, 0) + stored
             self.outcome.latencies.append((now - due) * 1000)
             if error:
                 self.outcome.errors.append(error)
             if not life.is_over:
-                heapq.heappush(self._due, (max(due + PAUSE, now), life.number, life))
+                heapq.heappush(self._due, (max(due + self._pause, now), life.number, life))
 
     def _leave_half_way(self, until: float) -> None:
         """Clients that break off in the middle of a request."""
         while time.monotonic() < until:
             with suppress(OSError), socket.create_connection(("127.0.0.1", self._port), timeout=5) as gone:
-                gone.sendall(HALF)
+                gone.sendall(self._half)
             time.sleep(DEAD_EVERY)
 
 
@@ -99,10 +104,11 @@ def summary(outcome: Outcome) -> dict[str, object]:
         "max_ms": max(outcome.latencies),
         "errors": len(outcome.errors),
         "first_errors": outcome.errors[:5],
+        "acknowledged": outcome.acknowledged,
     }
 
 
 if __name__ == "__main__":
-    load = Load(int(sys.argv[1]), sys.argv[2])
+    load = Load(int(sys.argv[1]), sys.argv[2], float(sys.argv[5]))
     load.run(float(sys.argv[3]), float(sys.argv[4]))
     print(json.dumps(summary(load.outcome)))
