@@ -1,15 +1,17 @@
-"""The journal against the store, and the stored read models against a replay of the log."""
+"""The journal against the store, and what is made of the events against a replay of the log."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
-from psycopg.rows import dict_row
 
+from tests.drills.compare_snapshots import SNAPSHOTS, wrong_snapshots
+from tests.drills.compare_statistics import wrong_answers, wrong_counters
 from tests.drills.journal import Acknowledgement, Journal
 from tests.drills.replay import LoggedEvent, Replayed, replay
+from tests.drills.rows import fields_that_differ, rows, rows_by
 
 LOG = "SELECT aggregate_id, version, event_type, event_data FROM events ORDER BY aggregate_id, version"
 SUMMARIES = "SELECT * FROM order_summary_read_models"
@@ -31,14 +33,31 @@ class Findings:
 
     `lost`: acknowledged, but not stored once as the version that was acknowledged. `unasked`: stored without such a
     command, or twice. `gaps`: versions that are missing. `duplicated`: an item, or a sum of them, that shows more
-    than the events say. `differences`: any other field or row of a read model that is not as replayed."""
+    than the events say. `differences`: any other field or row of a read model that is not as replayed.
+    `statistics`: a count or sum of all orders that is not as counted. `snapshots`: one that is not as replayed."""
 
     stored: int = 0
+    snapshots_compared: int = 0
     lost: list[str] = field(default_factory=list)
     unasked: list[str] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
     duplicated: list[str] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
+    statistics: list[str] = field(default_factory=list)
+    snapshots: list[str] = field(default_factory=list)
+
+    @property
+    def by_kind(self) -> dict[str, list[str]]:
+        """As reports call them."""
+        return {
+            "lost": self.lost,
+            "stored but never asked for": self.unasked,
+            "gaps in versions": self.gaps,
+            "duplicated effects": self.duplicated,
+            "read-model differences": self.differences,
+            "wrong statistics": self.statistics,
+            "wrong snapshots": self.snapshots,
+        }
 
 
 def orders_behind(connection: psycopg.Connection[Any]) -> int:
@@ -48,36 +67,41 @@ def orders_behind(connection: psycopg.Connection[Any]) -> int:
     return int(row[0])
 
 
-def compare(connection: psycopg.Connection[Any], journal: Journal) -> Findings:
+def compare(
+    connection: psycopg.Connection[Any], journal: Journal, answers: Iterable[Mapping[str, Any]] = ()
+) -> Findings:
+    """`answers` are what clients have just been told of the statistics."""
     log = _log(connection)
     findings = Findings(stored=len(log))
     _compare_journal(log, journal, findings)
     expected = replay(log)
-    _compare_headers("summary", _by_order(connection, SUMMARIES), expected, findings)
-    _compare_details(connection, _by_order(connection, DETAILS), expected, findings)
+    _compare_headers("summary", rows_by("order_id", connection, SUMMARIES), expected, findings)
+    _compare_details(connection, rows_by("order_id", connection, DETAILS), expected, findings)
+    findings.statistics += wrong_counters(connection, expected.values())
+    findings.statistics += wrong_answers(answers, expected.values())
+    _compare_snapshots(connection, log, findings)
     return findings
 
 
 def compare_as_shown(connection: psycopg.Connection[Any]) -> Findings:
-    """Each row with the events up to the version that it shows. What is not shown yet is no finding."""
-    log, summaries, details = _log(connection), _by_order(connection, SUMMARIES), _by_order(connection, DETAILS)
+    """Each row with the events up to the version that it shows. What is not shown yet is no finding, nor counted."""
+    log = _log(connection)
+    summaries, details = (rows_by("order_id", connection, query) for query in (SUMMARIES, DETAILS))
     findings = Findings(stored=len(log))
-    _compare_headers("summary", summaries, replay(_up_to(summaries, log)), findings)
+    as_listed = replay(_up_to(summaries, log))
+    _compare_headers("summary", summaries, as_listed, findings)
     _compare_details(connection, details, replay(_up_to(details, log)), findings)
+    findings.statistics += wrong_counters(connection, as_listed.values())
+    _compare_snapshots(connection, log, findings)
     return findings
 
 
 def _log(connection: psycopg.Connection[Any]) -> list[LoggedEvent]:
-    return [LoggedEvent(*row.values()) for row in _rows(connection, LOG)]
+    return [LoggedEvent(*row.values()) for row in rows(connection, LOG)]
 
 
 def _up_to(shown: Mapping[str, dict[str, Any]], log: list[LoggedEvent]) -> list[LoggedEvent]:
     return [each for each in log if each.order_id in shown and each.version <= shown[each.order_id]["version"]]
-
-
-def _rows(connection: psycopg.Connection[Any], query: str) -> list[dict[str, Any]]:
-    with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query).fetchall()
 
 
 def _compare_journal(log: list[LoggedEvent], journal: Journal, findings: Findings) -> None:
@@ -96,13 +120,9 @@ def _compare_journal(log: list[LoggedEvent], journal: Journal, findings: Finding
             findings.gaps.append(f"{order_id}: {events} events up to version {last[order_id]}")
 
 
-def _by_order(connection: psycopg.Connection[Any], query: str) -> dict[str, dict[str, Any]]:
-    return {row["order_id"]: row for row in _rows(connection, query)}
-
-
 def _items_by_order(connection: psycopg.Connection[Any]) -> dict[str, dict[int, dict[str, Any]]]:
     items: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
-    for row in _rows(connection, ITEMS):
+    for row in rows(connection, ITEMS):
         items[row.pop("order_id")][row.pop("version")] = row
     return items
 
@@ -112,17 +132,8 @@ def _compare_headers(
 ) -> None:
     for order_id in shown.keys() | expected.keys():
         header = expected[order_id].header if order_id in expected else {}
-        for what in _fields(shown.get(order_id, {}), header):
+        for what in fields_that_differ(shown.get(order_id, {}), header):
             findings.differences.append(f"{name} of {order_id}: {what}")
-
-
-def _fields(shown: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[str]:
-    if not shown or not expected:
-        yield "there is a row" if shown else "there is no row"
-        return
-    for name in shown.keys() | expected.keys():
-        if shown.get(name) != expected.get(name):
-            yield f"{name} is {shown.get(name)!r}, not {expected.get(name)!r}"
 
 
 def _compare_details(
@@ -151,5 +162,11 @@ def _compare_items(
     elif sum_shown != total:
         findings.differences.append(f"details of {order_id}: items_total is {sum_shown}, not {total}")
     for version, item in expected.items():
-        for what in _fields(shown.get(version, {}), item):
+        for what in fields_that_differ(shown.get(version, {}), item):
             findings.differences.append(f"details of {order_id}: item {version}: {what}")
+
+
+def _compare_snapshots(connection: psycopg.Connection[Any], log: list[LoggedEvent], findings: Findings) -> None:
+    snapshots = rows_by("order_id", connection, SNAPSHOTS)
+    findings.snapshots_compared = len(snapshots)
+    findings.snapshots += wrong_snapshots(snapshots, replay(_up_to(snapshots, log)))

@@ -22,6 +22,7 @@ FULL = os.environ.get("DRILL") == "full"
 SEED = int(os.environ.get("DRILL_SEED", "20260131"))
 PATIENCE = 30.0  # how long the read models are waited for; what takes more than 5 s fails all the same
 LONGEST_LOAD = 900
+START_SECONDS = 30
 
 reports: list[Report] = []  # of this run of pytest, for the table at its end
 
@@ -64,7 +65,7 @@ def run(
     with psycopg.connect(stack.database_url, autocommit=True, options="-c TimeZone=UTC") as connection:
         seconds = seconds_to_catch_up(connection, stopped, patience)
         settle()
-        findings = compare(connection, journal)
+        findings = compare(connection, journal, statistics_answered(stack))
     report = Report(
         name=name,
         seed=SEED,
@@ -93,3 +94,15 @@ def seconds_to_catch_up(connection: psycopg.Connection[Any], since: float, patie
             return None
         time.sleep(0.05)
     return time.monotonic() - since
+
+
+def statistics_answered(stack: Stack) -> list[dict[str, Any]]:
+    """By each web server, when those that were killed last are back."""
+    answers: list[dict[str, Any]] = []
+
+    def all_answer() -> bool:
+        answers[:] = stack.answers("/orders/statistics")
+        return len(answers) == len(stack.ports)
+
+    wait_until(all_answer, START_SECONDS)
+    return answers

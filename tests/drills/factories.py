@@ -1,6 +1,6 @@
 """The web application with one part replaced, for drills that need a fault at an exact place of a command.
 
-Each is made by the WSGI server's process; none changes what is stored."""
+Each is made by the WSGI server's process; none changes which events are stored."""
 
 import os
 import random
@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from core.database import driver_connection
+from core.event_sourcing import repository
 from core.event_sourcing.event_store import NewEvent, OpenStore, RecordedEvent
 from core.event_sourcing.postgres_store import PostgresEventStore
 from core.orders.events import OrderCancelled, OrderShipped
@@ -24,6 +25,7 @@ from webapp import commands, create_app
 from worker.enqueue import Enqueuer
 
 HELD_OPEN = 0.3
+SNAPSHOT_EVERY = 3  # events
 
 
 class DrillEnqueuer(Enqueuer):
@@ -38,10 +40,16 @@ class DrillEnqueuer(Enqueuer):
             super().enqueue(recorded)
 
 
+def early_snapshots() -> Flask:
+    """The service's own, with snapshots of orders as short as those of the load; all the others are made of it."""
+    patch.object(repository, "SNAPSHOT_EVERY", SNAPSHOT_EVERY).start()
+    return create_app()
+
+
 def dies_before_enqueue() -> Flask:
     """Now and then the process kills itself when the event is committed and its hint not sent; and writes that down."""
     odds, record = float(os.environ["DIE_ONE_IN"]), Path(os.environ["DEATHS"])
-    application = create_app()
+    application = early_snapshots()
 
     def perhaps_die() -> bool:
         if random.random() < 1 / odds:
@@ -55,7 +63,7 @@ def dies_before_enqueue() -> Flask:
 
 
 def sends_no_hints() -> Flask:
-    application = create_app()
+    application = early_snapshots()
     application.extensions[commands.ENQUEUER] = DrillEnqueuer(lambda: False)
     return application
 

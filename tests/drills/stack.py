@@ -17,7 +17,7 @@ from local.__main__ import procfile
 from local.program import Program
 from local.servers import free_port
 from local.supervisor import Supervisor
-from tests.e2e.stack import ROOT, wait_until
+from tests.e2e.stack import ROOT, request, wait_until
 
 START_SECONDS = 60
 
@@ -56,8 +56,8 @@ class Keeper(threading.Thread):
 
 
 class Stack:
-    """`web_app` and `worker_app` name the service's own, or what a drill puts in their places; `environment` is by
-    process, such as "web-0"."""
+    """`web_app` and `worker_app` name the service's own, but for its snapshots, or what a drill puts in their places;
+    `environment` is by process, such as "web-0"."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Stack:
         webs: int = 1,
         workers: int = 2,
         beats: int = 1,
-        web_app: str = "webapp:create_app",
+        web_app: str = "tests.drills.factories:early_snapshots",
         worker_app: str = "worker.app",
         environment: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
@@ -119,6 +119,13 @@ class Stack:
     def stop(self, name: str) -> None:
         """For good: it is not started again."""
         self._keeper.do(self._keeper.supervisor.stop, lambda each: each == name, 5)
+
+    def answers(self, path: str) -> list[dict[str, Any]]:
+        """What each web server says; nothing while one of them is being started."""
+        try:
+            return [request(f"http://127.0.0.1:{port}{path}") for port in self.ports]
+        except OSError:
+            return []
 
     def tops(self, kind: str) -> list[psutil.Process]:
         """The living top processes of web, worker or beat."""

@@ -1,28 +1,32 @@
 """The comparison finds each kind of damage, and nothing where there is none."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import psycopg
 import pytest
 
 from core.database import session_factory
+from core.event_sourcing import repository
 from core.read_models.projector import project
 from core.read_models.wiring import PROJECTORS
 from tests.drills.compare import Findings, compare, orders_behind
 from tests.drills.journal import Journal
 from tests.drills.servers import Servers
-from tests.examples import LIFE, ORDER_ID
-from tests.streams import append
+from tests.examples import ADD_LAPTOP, ADD_MICE, CONFIRM, NOON, ORDER_ID, PLACE, SHIP
+from tests.streams import handle
 
 TAGS = ["山田太郎", "ノートPC", "マウス", f"{ORDER_ID} confirmed", "TRACK-12345678"]
-KINDS = ("lost", "unasked", "gaps", "duplicated", "differences")
+KINDS = ("lost", "unasked", "gaps", "duplicated", "differences", "statistics", "snapshots")
+COMMANDS = (PLACE, ADD_LAPTOP, ADD_MICE, CONFIRM, SHIP)
 
 COPY_EVENT = """
     INSERT INTO events (aggregate_id, aggregate_type, version, event_type, event_data, metadata, occurred_at)
     SELECT aggregate_id, aggregate_type, {version}, event_type, event_data || '{data}', metadata, occurred_at
     FROM events WHERE version = 3
 """
+SET_STATE = """UPDATE order_snapshots SET state = jsonb_set(state, '{{{}}}', '{}')"""
 DAMAGE = {
     "a command stored twice": (COPY_EVENT.format(version=6, data="{}"), {"unasked", "differences"}),
     "an event of no command": (COPY_EVENT.format(version=6, data='{"product_name": "?"}'), {"unasked", "differences"}),
@@ -38,17 +42,41 @@ DAMAGE = {
     "an item left out": ("DELETE FROM order_item_read_models WHERE version = 3", {"differences"}),
     "a wrong field": ("UPDATE order_summary_read_models SET tracking_number = 'T'", {"differences"}),
     "an earlier version": ("UPDATE order_details_read_models SET version = 4", {"differences"}),
-    "a row left out": ("DELETE FROM order_summary_read_models", {"differences"}),
+    "a row left out": ("DELETE FROM order_summary_read_models", {"differences", "statistics"}),
     "a row of no order": ("UPDATE order_summary_read_models SET order_id = 'X'", {"differences"}),
+    "a change counted twice": ("INSERT INTO order_statistics VALUES ('shipped', 1, 10000)", {"statistics"}),
+    "an order counted as another": ("UPDATE order_statistics SET status = 'pending'", {"statistics"}),
+    "a wrong revenue": ("INSERT INTO order_statistics VALUES ('shipped', 0, 0.01)", {"statistics"}),
+    "a status of no order": ("INSERT INTO order_statistics VALUES ('X', 1, 0)", {"statistics"}),
+    "no counters": ("DELETE FROM order_statistics", {"statistics"}),
+    "a snapshot without an item": (SET_STATE.format("item_count", 1), {"snapshots"}),
+    "a snapshot of a later status": (SET_STATE.format("status", '"confirmed"'), {"snapshots"}),
+    "a snapshot of another amount": (SET_STATE.format("total_amount", '"1.00"'), {"snapshots"}),
+    "a snapshot with a field too many": (SET_STATE.format("reason", '"?"'), {"snapshots"}),
+    "a snapshot of another time": ("UPDATE order_snapshots SET occurred_at = now()", {"snapshots"}),
+    "a snapshot of a later version": ("UPDATE order_snapshots SET version = 4", {"snapshots"}),
+    "a snapshot of a version to come": ("UPDATE order_snapshots SET version = 6", {"snapshots"}),
+    "a snapshot of no order": ("UPDATE order_snapshots SET aggregate_id = 'X'", {"snapshots"}),
+}
+ANSWER = {
+    "total_count": 1,
+    "pending_count": 0,
+    "confirmed_count": 0,
+    "shipped_count": 1,
+    "cancelled_count": 0,
+    "total_revenue": Decimal("10000.00"),
 }
 
 
 @pytest.fixture(scope="module")
 def database_url(servers: Servers) -> str:
-    """The example order as stored and projected."""
+    """The example order as stored and projected, with a snapshot of its third version."""
     url = servers.fresh_database()
     sessions = session_factory(url)
-    append(sessions, LIFE)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(repository, "SNAPSHOT_EVERY", 3)
+        for command in COMMANDS:
+            handle(sessions, command, at=NOON)
     for projector in PROJECTORS.values():
         project(sessions, projector, [ORDER_ID])
     sessions.kw["bind"].dispose()
@@ -78,10 +106,10 @@ def found(findings: Findings) -> set[str]:
 
 
 def test_nothing_is_found_where_all_is_well(connection: psycopg.Connection[Any]) -> None:
-    findings = compare(connection, journal("ノートPC"))
+    findings = compare(connection, journal("ノートPC"), [ANSWER])
 
     assert found(findings) == set()
-    assert findings.stored == len(LIFE)
+    assert (findings.stored, findings.snapshots_compared) == (len(COMMANDS), 1)
     assert orders_behind(connection) == 0
 
 
@@ -118,3 +146,8 @@ def test_a_row_that_is_behind_is_waited_for(connection: psycopg.Connection[Any],
 
     connection.execute(f"DELETE FROM {table}")
     assert orders_behind(connection) == 1
+
+
+@pytest.mark.parametrize("wrong", [{"pending_count": 1}, {"total_count": 2}, {"total_revenue": Decimal("9999.99")}])
+def test_a_wrong_answer_to_a_client_is_found(connection: psycopg.Connection[Any], wrong: dict[str, Any]) -> None:
+    assert found(compare(connection, journal(), [ANSWER, ANSWER | wrong])) == {"statistics"}

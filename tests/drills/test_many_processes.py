@@ -4,25 +4,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 from tests.drills.drill import SEED, Size, run
 from tests.drills.faults import Faults
 from tests.drills.servers import Servers
 from tests.drills.stack import Stack
-from tests.e2e.stack import ROOT, request, wait_until
+from tests.e2e.stack import ROOT, wait_until
 
 EVENTS = Size(short=600, full=8_000)
 KILLS = Size(short=1, full=4)  # of each kind
 PATHS = ("/orders?limit=200", "/orders/statistics", "/orders/status/shipped?limit=200")
-
-
-def answers(stack: Stack, path: str) -> list[dict[str, Any]]:
-    """What each web server says; nothing while one of them is being started."""
-    try:
-        return [request(f"http://127.0.0.1:{port}{path}") for port in stack.ports]
-    except OSError:
-        return []
 
 
 def rebuild_on_workers(stack: Stack, broker_url: str) -> str:
@@ -40,10 +31,10 @@ def test_two_web_servers_and_four_workers(servers: Servers, logs: Path) -> None:
         faults = Faults(stack, servers, SEED)
         plan = faults.mixed([faults.kill_web, faults.kill_worker] * int(KILLS))
         report = run("two webs, four workers", stack, events=int(EVENTS), faults=plan, counted=faults.count)
-        wait_until(lambda: len(answers(stack, "/orders")) == len(stack.ports), 30)
-        before = [answers(stack, path) for path in PATHS]
+        wait_until(lambda: len(stack.answers("/orders")) == len(stack.ports), 30)
+        before = [stack.answers(path) for path in PATHS]
         rebuild_on_workers(stack, servers.broker.url)
-        after = [answers(stack, path) for path in PATHS]
+        after = [stack.answers(path) for path in PATHS]
 
     assert faults.count.total() == len(plan)
     assert report.passed, report

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.drills.drill import SEED, run
@@ -10,6 +11,7 @@ from tests.drills.servers import Servers
 from tests.drills.stack import Stack
 from tests.drills.test_deliveries import deliver_three_times
 from tests.drills.test_late_commits import hold_transactions_open
+from tests.drills.test_state_machine import UNCOUNTED
 
 PATIENCE = 6.0  # seconds; no sabotaged read model comes right by waiting
 EVENTS = 300  # whatever the size of the drills: one finding is enough
@@ -63,4 +65,31 @@ def test_with_the_answer_before_the_commit(servers: Servers, logs: Path) -> None
         report = run("killed web", stack, events=EVENTS, faults=plan, counted=faults.count, patience=PATIENCE)
 
     assert report.findings.lost
+    assert not report.passed
+
+
+@pytest.mark.full  # the same
+def test_with_new_orders_uncounted(servers: Servers, logs: Path) -> None:
+    database_url = servers.fresh_database()
+    with psycopg.connect(database_url) as connection:
+        connection.execute(UNCOUNTED)
+    with Stack(logs, database_url=database_url, broker_url=servers.broker.url) as stack:
+        report = run("new orders uncounted", stack, events=EVENTS)
+
+    assert {kind for kind, found in report.findings.by_kind.items() if found} == {"wrong statistics"}
+    assert any("answered to a client: total_count is 0" in each for each in report.findings.statistics)
+    assert not report.passed
+
+
+@pytest.mark.full  # the same
+def test_with_snapshots_that_forget(servers: Servers, logs: Path) -> None:
+    with Stack(
+        logs,
+        database_url=servers.fresh_database(),
+        broker_url=servers.broker.url,
+        web_app="tests.drills.sabotage.forgetful_snapshots:create_app",
+    ) as stack:
+        report = run("forgetful snapshots", stack, events=EVENTS)
+
+    assert {kind for kind, found in report.findings.by_kind.items() if found} == {"wrong snapshots"}
     assert not report.passed

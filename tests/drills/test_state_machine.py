@@ -11,11 +11,15 @@ from hypothesis.stateful import run_state_machine_as_test
 from sqlalchemy import Table, text
 from sqlalchemy.orm import Session, sessionmaker
 
+from core.event_sourcing import repository
+from core.orders.order import Order
 from core.read_models import catch_up, rebuild_plan, row_sql, rows
 from core.read_models.parking import project_patiently
 from core.read_models.projector import Projected
+from core.read_models.statistics import OrderCounters
 from tests.drills.drill import FULL
 from tests.drills.order_machine import END, NAMES, OrderMachine, Until
+from tests.drills.sabotage.forgetful_snapshots import state_without_news
 from tests.drills.servers import Servers
 from tests.drills.stoppable import BEFORE_COMMIT, BEFORE_WRITE, processes
 
@@ -29,6 +33,7 @@ SETTINGS = settings(
     print_blob=True,
     suppress_health_check=list(HealthCheck),
 )
+UNCOUNTED = "ALTER TABLE order_summary_read_models DISABLE TRIGGER count_whole"
 HORIZON = "AND transaction_id < pg_snapshot_xmin(pg_current_snapshot())"
 
 Make = Callable[[], OrderMachine]
@@ -37,7 +42,9 @@ Steps = Callable[[OrderMachine], None]
 
 @pytest.fixture
 def make(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
-    """Ranges of a few events, and COPY from two rows on: small examples take the ways of large ones."""
+    """Ranges and snapshots of a few events, folding and COPY of few rows: small examples go the ways of large ones."""
+    monkeypatch.setattr(repository, "SNAPSHOT_EVERY", 3)
+    monkeypatch.setattr(OrderCounters, "few", 2)
     monkeypatch.setattr(rebuild_plan, "EVENTS_PER_RANGE", 3)
     monkeypatch.setattr(rows, "FEW", 2)
     monkeypatch.setattr(catch_up, "BATCH", 3)
@@ -59,12 +66,12 @@ def play(make: Make, steps: Steps) -> None:
     machine.teardown()
 
 
-def play_sabotaged(make: Make, steps: Steps) -> None:
+def play_sabotaged(make: Make, steps: Steps, finding: str = "Findings") -> None:
     """The same example, and the machine must find what is wrong in the end."""
     machine = make()
     machine.longest_wait = 0.5  # no sabotaged read model comes right by waiting
     steps(machine)
-    with pytest.raises(AssertionError, match="Findings"):
+    with pytest.raises(AssertionError, match=finding):
         machine.teardown()
 
 
@@ -162,3 +169,21 @@ def test_with_a_checkpoint_that_moves_before_projecting(make: Make, monkeypatch:
     monkeypatch.setattr(catch_up, "project_patiently", move_first)
 
     play_sabotaged(make, catch_ups_die_everywhere)
+
+
+def test_with_new_orders_uncounted(make: Make) -> None:
+    def an_order_is_placed(machine: OrderMachine) -> None:
+        machine.server.execute(UNCOUNTED)
+        machine.a_command("A", "place", END)
+
+    play_sabotaged(make, an_order_is_placed, "counters of pending orders: orders is 0, not 1")
+
+
+def test_with_snapshots_that_forget(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def an_order_grows(machine: OrderMachine) -> None:
+        for kind in ("place", "add", "add"):
+            machine.a_command("A", kind, END)
+
+    monkeypatch.setattr(Order, "state", state_without_news)
+
+    play_sabotaged(make, an_order_grows, "snapshot of A: item_count is 1, not 2")

@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 from core.database import driver_connection
 from core.event_sourcing.event_store import OpenStore
 from core.event_sourcing.postgres_store import PostgresEventStore
+from tests.drills.factories import early_snapshots
 from webapp import commands
-from webapp import create_app as create_real_app
 
 LATER = 0.1  # seconds
 
@@ -23,7 +23,7 @@ committing = ThreadPoolExecutor(8)
 
 def create_app() -> Flask:
     patch.object(commands, "stores", answered_before_commit).start()
-    return create_real_app()
+    return early_snapshots()
 
 
 def answered_before_commit(engine: Engine) -> OpenStore:
