@@ -129,11 +129,14 @@ def session_factory(database_url: str) -> sessionmaker[Session]:
     return sessionmaker(connect(database_url))
 
 
-def derived_session_factory(database_url: str) -> sessionmaker[Session]:
+def derived_session_factory(database_url: str, **settings: str) -> sessionmaker[Session]:
     """For what can be made again from events: commits do not wait for the disk, and a crash of PostgreSQL may undo the
-    last of them. It undoes those after them too, so a checkpoint never outlives the rows that it vouches for."""
-    connect_args = {**ENGINE_OPTIONS["connect_args"], "options": "-c TimeZone=UTC -c synchronous_commit=off"}
-    return sessionmaker(connect(database_url, connect_args=connect_args))
+    last of them. It undoes those after them too, so a checkpoint never outlives the rows that it vouches for.
+
+    `settings` are PostgreSQL's, for each connection."""
+    settings = {"TimeZone": "UTC", "synchronous_commit": "off", **settings}
+    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+    return sessionmaker(connect(database_url, connect_args={**ENGINE_OPTIONS["connect_args"], "options": options}))
 
 
 def driver_connection(session: Session) -> Connection[Any]:

@@ -62,19 +62,23 @@ def ship_order(order_id: str) -> ResponseReturnValue:
 
 def accept(command: OrderCommand, body: BaseModel) -> ResponseReturnValue:
     """Append and commit, then tell the workers, then answer; or answer again what this Idempotency-Key got before."""
-    key, replayed = headers.idempotency_key(body), False
-    try:
-        outcome = _run(command, key)
-    except (KeyUsed, OrderError, OrderHasMovedOn, ConcurrentChange) as refusal:
-        found = key.outcome(db.session()) if key else None
-        if found is not None:
-            outcome, replayed = found, True
-        elif key and isinstance(refusal, KeyUsed):  # too long ago
-            key.forget_expired(db.session())
-            outcome = _run(command, key)
-        else:
-            raise
+    key = headers.idempotency_key(body)
+    outcome, replayed = _run_once(command, key) if key else (_run(command, None), False)
     return _answer(outcome, created=isinstance(command, PlaceOrder), replayed=replayed)
+
+
+def _run_once(command: OrderCommand, key: IdempotencyKey) -> tuple[Outcome, bool]:
+    """The outcome, and whether it is that of an earlier request."""
+    while True:
+        try:
+            return _run(command, key), False
+        except (KeyUsed, OrderError, OrderHasMovedOn, ConcurrentChange) as refusal:
+            found = key.outcome(db.session())
+            if found is not None:
+                return found, True
+            if not isinstance(refusal, KeyUsed):
+                raise
+        key.forget_expired(db.session())  # another request may use it again before this one does
 
 
 def _run(command: OrderCommand, key: IdempotencyKey | None) -> Outcome:

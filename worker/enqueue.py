@@ -52,7 +52,10 @@ class Enqueuer:
                 continue
             hint = Hint(each.aggregate_id, each.version, _headers(each), time.monotonic(), copy_context())
             self._waiting.append(hint)
-            self._sender.submit(self._send_waiting)
+            try:
+                self._sender.submit(self._send_waiting)
+            except RuntimeError as error:  # this process is ending
+                _tell_not_enqueued(hint, error)
 
     def _send_waiting(self) -> None:
         """There is a call for each hint, but the first takes along all that are there, and more gather meanwhile."""

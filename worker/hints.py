@@ -9,6 +9,7 @@ from contextvars import Context, copy_context
 from threading import Condition, Thread
 
 LONGEST_REST = 0.02  # seconds
+LONGEST_END = 10.0  # seconds
 MOST = 50  # orders that gather; the next task waits, and leaves what is in the broker to other workers
 
 
@@ -36,12 +37,12 @@ class Hints:
         with self._changed:
             self._changed.wait_for(lambda: not self._gathered and not self._busy)
 
-    def finish(self) -> None:
-        """Project what has gathered, and end."""
+    def finish(self, seconds: float = LONGEST_END) -> None:
+        """Project what has gathered, and end; what takes longer than that is left to catch-up."""
         with self._changed:
             self._finished = True
             self._changed.notify_all()
-        self._thread.join()
+        self._thread.join(seconds)
 
     def _work(self) -> None:
         while gathered := self._take():

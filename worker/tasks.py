@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from datetime import timedelta
-from functools import cache
 from typing import Any
 
 from celery.signals import worker_process_shutdown
@@ -21,17 +20,26 @@ from core.read_models.wiring import PROJECTORS
 from core.settings import Patience, Settings
 from worker.app import app
 from worker.hints import Hints
+from worker.once import Once
 
 logger = logging.getLogger(__name__)
 
+LONGEST_LOCK = "2s"  # catch-up, which comes as often, waits for a row that somebody holds longer
 
-@cache
+
+@Once
 def sessions() -> sessionmaker[Session]:
     """Made by the first task, so that each worker process has connections of its own, opened after the fork."""
     return derived_session_factory(Settings.load().database_url)
 
 
-@cache
+@Once
+def hint_sessions() -> sessionmaker[Session]:
+    """The hints' own, so that one row that stays locked does not keep those of other orders waiting."""
+    return derived_session_factory(Settings.load().database_url, lock_timeout=LONGEST_LOCK)
+
+
+@Once
 def patience() -> Patience:
     return Settings.load().patience
 
@@ -42,7 +50,7 @@ def project_event(order_id: str, version: int) -> None:
     hints().add(order_id)
 
 
-@cache
+@Once
 def hints() -> Hints:
     """Made by the first task, like the sessions."""
     return Hints(project_orders)
@@ -52,7 +60,7 @@ def project_orders(order_ids: Sequence[str]) -> None:
     """Into every read model, each in a transaction of its own. Never raises: catch-up tries again."""
     for name, projector in PROJECTORS.items():
         try:
-            project_patiently(sessions(), name, projector, order_ids, patience())
+            project_patiently(hint_sessions(), name, projector, order_ids, patience())
         except Exception as error:  # whatever it is, the next hints must find this thread alive
             what = (", ".join(order_ids), name, describe(error))
             unexpected = None if will_pass(error) else error
@@ -61,8 +69,8 @@ def project_orders(order_ids: Sequence[str]) -> None:
 
 def finish(**_: Any) -> None:
     """What tasks have told of is projected before the process ends."""
-    if hints.cache_info().currsize:
-        hints().finish()
+    if hints.made:
+        hints.made.finish()
 
 
 @app.task

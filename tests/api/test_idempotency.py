@@ -12,6 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session, sessionmaker
 
+from core.idempotency import IdempotencyKey
 from local.servers import ValkeyServer
 from tests.api.calls import (
     BEFORE,
@@ -151,6 +152,28 @@ def test_an_expired_key_counts_as_new(app: Flask, client: FlaskClient, sessions:
     assert read(later)["order_id"] != read(first)["order_id"]
     assert told(send(client, "place", "", KEY, total_amount=1)) == told(later)
     assert keys(sessions) == 1
+
+
+def test_of_two_with_an_expired_key_one_is_run(
+    app: Flask, sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(app.test_client(), "place", "", KEY)
+    run(sessions, "UPDATE idempotency_keys SET created_at = now() - interval '2 years'")
+    before, others = stored_events(sessions), list[Answer]()
+    forget_expired = IdempotencyKey.forget_expired
+
+    def let_another_be_first(key: IdempotencyKey, session: Session) -> None:
+        monkeypatch.undo()
+        with ThreadPoolExecutor(1) as thread:
+            others.append(thread.submit(send, app.test_client(), "place", "", KEY).result())
+        forget_expired(key, session)
+
+    monkeypatch.setattr(IdempotencyKey, "forget_expired", let_another_be_first)
+    late = send(app.test_client(), "place", "", KEY)
+
+    assert [told(other) for other in others] == [told(late)]
+    assert late.headers["Idempotent-Replayed"] == "true"
+    assert stored_events(sessions) == before + 1
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.read_models.catch_up import alone
-from tests.examples import ORDER_ID
-from tests.read_side import place, run, shown, value
+from tests.e2e.stack import wait_until
+from tests.examples import LAPTOP_ADDED, ORDER_ID
+from tests.read_side import place, project_all, run, shown, value
+from tests.streams import append
 from worker import tasks
 
 SUMMARY, DETAILS = "order_summary_read_models", "order_details_read_models"
@@ -19,13 +22,16 @@ SUMMARY, DETAILS = "order_summary_read_models", "order_details_read_models"
 @pytest.fixture(autouse=True)
 def worker(app: Flask) -> Iterator[None]:
     """A worker of the test's own; the application has named its database."""
-    tasks.sessions.cache_clear()
-    tasks.hints.cache_clear()
+    forget()
     yield
     tasks.finish()
-    tasks.sessions().kw["bind"].dispose()
-    tasks.sessions.cache_clear()
-    tasks.hints.cache_clear()
+    for used in (tasks.sessions, tasks.hint_sessions):
+        used().kw["bind"].dispose()
+    forget()
+
+
+def forget() -> None:
+    tasks.sessions.made = tasks.hint_sessions.made = tasks.hints.made = None
 
 
 def test_a_hint_is_projected_while_there_is_no_catch_up(sessions: sessionmaker[Session], client: FlaskClient) -> None:
@@ -36,6 +42,30 @@ def test_a_hint_is_projected_while_there_is_no_catch_up(sessions: sessionmaker[S
 
     assert client.get("/readyz").get_json()["status"] == "degraded"
     assert shown(sessions, SUMMARY) == shown(sessions, DETAILS) == {ORDER_ID: 1}
+
+
+def test_a_row_that_stays_locked_holds_no_other_order_back(
+    sessions: sessionmaker[Session], caplog: pytest.LogCaptureFixture
+) -> None:
+    place(sessions, ORDER_ID)
+    project_all(sessions, ORDER_ID)
+    append(sessions, [LAPTOP_ADDED], after=1)
+    with sessions() as other:
+        other.execute(text(f"SELECT FROM {SUMMARY} WHERE order_id = '{ORDER_ID}' FOR UPDATE"))
+        tasks.project_event(ORDER_ID, 2)
+        wait_until(lambda: value(sessions, "SELECT count(*) FROM pg_locks WHERE NOT granted") > 0, 10)
+        place(sessions, "ORDER-002")
+        tasks.project_event("ORDER-002", 1)
+        wait_until(lambda: "ORDER-002" in shown(sessions, DETAILS), 10)
+
+        assert shown(sessions, SUMMARY) == {ORDER_ID: 1, "ORDER-002": 1}
+        assert shown(sessions, DETAILS) == {ORDER_ID: 2, "ORDER-002": 1}
+        [warning] = caplog.messages
+        assert f"Order {ORDER_ID} not projected into summary (LockNotAvailable" in warning
+
+    tasks.catch_up()
+    assert shown(sessions, SUMMARY) == {ORDER_ID: 2, "ORDER-002": 1}
+    assert value(sessions, "SELECT count(*) FROM projection_failures") == 0
 
 
 def test_catch_up_projects_what_hints_missed_and_makes_the_service_ready(

@@ -98,3 +98,15 @@ def test_a_process_that_ends_projects_what_has_gathered(projecting: Projecting) 
     hints.finish()
 
     assert projecting.calls == [["A"], ["B"]]
+
+
+def test_a_process_ends_even_if_the_projecting_does_not(hints: Hints, projecting: Projecting) -> None:
+    hints.add("A")
+    assert projecting.began.get(timeout=SOON)
+
+    ending = Thread(target=hints.finish, args=[0.01], daemon=True)
+    ending.start()
+    ending.join(SOON)
+
+    assert not ending.is_alive()
+    assert projecting.calls == [["A"]]
