@@ -49,12 +49,15 @@ NOTE_RANGES = """
     CREATE TRIGGER note_range BEFORE UPDATE ON rebuild_ranges FOR EACH ROW EXECUTE FUNCTION note_range()
 """
 
-# The first ranges wait until so many are being worked on at once.
+# The first ranges wait until so many have one, or have done one.
 WAIT_FOR_HELPERS = """
     IF NEW.number < {helpers} THEN
         PERFORM pg_advisory_xact_lock_shared(4711);
         FOR attempt IN 1..600 LOOP
-            EXIT WHEN (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711) >= {helpers};
+            EXIT WHEN (SELECT count(*) FROM (
+                SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711
+                UNION SELECT backend FROM ranges_done
+            ) AS helping) >= {helpers};
             PERFORM pg_sleep(0.05);
         END LOOP;
     END IF;

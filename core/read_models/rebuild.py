@@ -11,7 +11,6 @@ from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.ids import Ids
 from core.event_sourcing.streams import read_streams
 from core.read_models.announcements import announce
-from core.read_models.catch_up import fold_counters
 from core.read_models.parking import record_failures
 from core.read_models.projector import Failure, Projector, fold_rows, read_rows, will_pass
 from core.read_models.rebuild_plan import claim_range
@@ -30,7 +29,6 @@ def rebuild_next_range(
         ids = claim_range(session, rebuild_id)
         if ids is not None:
             rebuild_orders(session, ids, projectors, patience)
-    fold_counters(sessions, projectors)
     return ids is not None
 
 

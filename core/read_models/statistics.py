@@ -1,7 +1,7 @@
 """The statistics of all orders, from counters that triggers keep exact (migration 0006).
 
 `order_statistics` holds signed changes, so that transactions only add rows and never wait for one another; a status has
-the sums of its rows. Catch-up and rebuilds fold them into one row per status.
+the sums of its rows. Catch-up folds them into one row per status.
 """
 
 from dataclasses import dataclass

@@ -8,10 +8,9 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.event_sourcing.ids import IdRange
-from core.read_models import rebuild_plan
 from core.read_models.catch_up import catch_up
 from core.read_models.counters import CounterDifference
-from core.read_models.rebuild import rebuild_next_range, rebuild_orders, recount
+from core.read_models.rebuild import rebuild_orders, recount
 from core.read_models.statistics import BE_ALONE, OrderCounters, OrderStatistics, statistics
 from core.read_models.verify import verify_counters
 from core.read_models.wiring import PROJECTORS
@@ -146,18 +145,6 @@ def test_catch_up_folds_what_hints_project_while_a_transaction_stays_open(sessio
         assert catch_up(sessions, "summary", PROJECTORS["summary"]).events == 0
 
         assert value(sessions, CHANGES) == 1
-
-
-def test_a_rebuild_folds_range_by_range(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rebuild_plan, "EVENTS_PER_RANGE", 60)
-    place_many(sessions, 150)
-    shipped(sessions)
-
-    with rebuild_plan.RebuildPlan(sessions) as plan:
-        while rebuild_next_range(sessions, plan.id, PROJECTORS, Patience()):
-            assert value(sessions, CHANGES) <= OrderCounters.few
-
-    assert counted(sessions).pending_count == 150
 
 
 def test_folding_does_not_wait_for_who_counts_again(sessions: Sessions) -> None:
