@@ -5,7 +5,7 @@ orders by transaction id first because a position alone can be passed while the 
 still open.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -118,19 +118,18 @@ def catch_up(
             session.execute(MOVE_CHECKPOINT, {"projector": name, "events": len(batch), **asdict(reached)})
         if len(batch) < BATCH:  # what has come meanwhile is left to the next run, or this one might never end
             break
-        fold_counters(sessions, [name])
-    fold_counters(sessions, [name])
+        _fold_counters(sessions, name)
+    _fold_counters(sessions, name)
     with sessions.begin() as session:
         session.execute(HAVE_COME_BY, {"projector": name})
     return result
 
 
-def fold_counters(sessions: sessionmaker[Session], names: Iterable[str]) -> None:
-    """Of these read models; whoever changes many rows does it now and then, so that the counters stay quick to read."""
-    for name in names:
-        if name in COUNTERS:
-            with sessions.begin() as session:
-                COUNTERS[name].fold(session)
+def _fold_counters(sessions: sessionmaker[Session], name: str) -> None:
+    """Also when there is no news: rebuilds and hints change rows too, and counters must stay quick to read."""
+    if name in COUNTERS:
+        with sessions.begin() as session:
+            COUNTERS[name].fold(session)
 
 
 @contextmanager
