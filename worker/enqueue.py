@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import Context, copy_context
 from typing import Any, NamedTuple
 
@@ -55,7 +56,13 @@ class Enqueuer:
             try:
                 self._sender.submit(self._send_waiting)
             except RuntimeError as error:  # this process is ending
-                _tell_not_enqueued(hint, error)
+                self._give_up(hint, error)
+
+    def _give_up(self, hint: Hint, error: Exception) -> None:
+        """Unless a call that was there before has taken it along."""
+        with suppress(ValueError):
+            self._waiting.remove(hint)
+            _tell_not_enqueued(hint, error)
 
     def _send_waiting(self) -> None:
         """There is a call for each hint, but the first takes along all that are there, and more gather meanwhile."""
@@ -87,8 +94,8 @@ class Enqueuer:
 
     def close(self) -> None:
         """Send what waits, and disconnect."""
-        self._sender.submit(self._disconnect)
         self._sender.shutdown()
+        self._disconnect()
 
     def _disconnect(self) -> None:
         connection, self._connection, self._producer = self._connection, None, None

@@ -1,4 +1,4 @@
-"""What a process makes once, when it is first needed: after any fork, and only by one of its threads."""
+"""What a process makes once, when it is first needed, whichever of its threads needs it. Use it after any fork."""
 
 from collections.abc import Callable
 from threading import Lock
@@ -20,3 +20,7 @@ class Once(Generic[Made]):
             if self.made is None:
                 self.made = self._make()
             return self.made
+
+    def forget(self) -> None:
+        """Make it anew the next time."""
+        self.made = None

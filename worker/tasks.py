@@ -14,7 +14,7 @@ from core.read_models.catch_up import alone
 from core.read_models.catch_up import catch_up as run_catch_up
 from core.read_models.faults import describe
 from core.read_models.parking import project_patiently
-from core.read_models.projector import will_pass
+from core.read_models.projector import Projector, waited_for_lock, will_pass
 from core.read_models.rebuild import rebuild_next_range
 from core.read_models.wiring import PROJECTORS
 from core.settings import Patience, Settings
@@ -24,18 +24,12 @@ from worker.once import Once
 
 logger = logging.getLogger(__name__)
 
-LONGEST_LOCK = "2s"  # catch-up, which comes as often, waits for a row that somebody holds longer
+LONGEST_LOCK = "2s"  # a row that somebody holds longer is left to the next catch-up, which comes as often
 
 
 @Once
 def sessions() -> sessionmaker[Session]:
     """Made by the first task, so that each worker process has connections of its own, opened after the fork."""
-    return derived_session_factory(Settings.load().database_url)
-
-
-@Once
-def hint_sessions() -> sessionmaker[Session]:
-    """The hints' own, so that one row that stays locked does not keep those of other orders waiting."""
     return derived_session_factory(Settings.load().database_url, lock_timeout=LONGEST_LOCK)
 
 
@@ -59,12 +53,20 @@ def hints() -> Hints:
 def project_orders(order_ids: Sequence[str]) -> None:
     """Into every read model, each in a transaction of its own. Never raises: catch-up tries again."""
     for name, projector in PROJECTORS.items():
-        try:
-            project_patiently(hint_sessions(), name, projector, order_ids, patience())
-        except Exception as error:  # whatever it is, the next hints must find this thread alive
-            what = (", ".join(order_ids), name, describe(error))
-            unexpected = None if will_pass(error) else error
-            logger.warning("Order %s not projected into %s (%s); catch-up will.", *what, exc_info=unexpected)
+        _project_into(name, projector, order_ids)
+
+
+def _project_into(name: str, projector: Projector[Any], order_ids: Sequence[str]) -> None:
+    try:
+        project_patiently(sessions(), name, projector, order_ids, patience())
+    except Exception as error:  # whatever it is, the next hints must find this thread alive
+        if len(order_ids) > 1 and waited_for_lock(error):
+            for order_id in order_ids:
+                _project_into(name, projector, [order_id])
+            return
+        what = (name, ", ".join(order_ids), describe(error))
+        unexpected = None if will_pass(error) else error
+        logger.warning("Not projected into %s: %s (%s); catch-up will.", *what, exc_info=unexpected)
 
 
 def finish(**_: Any) -> None:

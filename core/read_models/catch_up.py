@@ -106,6 +106,7 @@ def catch_up(
     result = CaughtUp(projected=len(retried.versions.keys() - retried.failures), failures=retried.failures)
     with sessions.begin() as session:
         reached = Checkpoint(*session.execute(OPEN_CHECKPOINT, {"projector": name}).one())
+    _fold_counters(sessions, name)  # rebuilds and hints have changed rows too
     while batch := _read_batch(sessions, reached):
         behind = _behind(sessions, projector, batch)
         if behind:
@@ -116,17 +117,15 @@ def catch_up(
         result.events += len(batch)
         with sessions.begin() as session:
             session.execute(MOVE_CHECKPOINT, {"projector": name, "events": len(batch), **asdict(reached)})
+        _fold_counters(sessions, name)
         if len(batch) < BATCH:  # what has come meanwhile is left to the next run, or this one might never end
             break
-        _fold_counters(sessions, name)
-    _fold_counters(sessions, name)
     with sessions.begin() as session:
         session.execute(HAVE_COME_BY, {"projector": name})
     return result
 
 
 def _fold_counters(sessions: sessionmaker[Session], name: str) -> None:
-    """Also when there is no news: rebuilds and hints change rows too, and counters must stay quick to read."""
     if name in COUNTERS:
         with sessions.begin() as session:
             COUNTERS[name].fold(session)

@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 import psycopg
-from psycopg.errors import CannotCoerce, DatatypeMismatch, ProgramLimitExceeded, RaiseException, UndefinedFunction
+from psycopg.errors import (
+    CannotCoerce,
+    DatatypeMismatch,
+    LockNotAvailable,
+    ProgramLimitExceeded,
+    RaiseException,
+    UndefinedFunction,
+)
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Table
 from sqlalchemy.exc import DBAPIError
@@ -103,13 +110,23 @@ def project(sessions: sessionmaker[Session], projector: Projector[Any], order_id
     return result
 
 
+def waited_for_lock(error: Exception) -> bool:
+    """Whether somebody holds a row for longer than this connection waits."""
+    return isinstance(_cause(error), LockNotAvailable)
+
+
 def will_pass(error: Exception) -> bool:
     """Whether the fault is the database's and not the event's; the event's are values that its row cannot hold."""
-    cause = error.orig if isinstance(error, DBAPIError) else error  # COPY raises the driver's own
+    cause = _cause(error)
     if not isinstance(cause, psycopg.Error):
         return isinstance(cause, PoolTimeout)
     cannot_be_sent = isinstance(cause, psycopg.ProgrammingError) and cause.sqlstate is None
     return not cannot_be_sent and not isinstance(cause, REFUSALS)
+
+
+def _cause(error: Exception) -> BaseException | None:
+    """The driver's error, which COPY and pipelines raise themselves."""
+    return error.orig if isinstance(error, DBAPIError) else error
 
 
 def _project_alone(sessions: sessionmaker[Session], projector: Projector[Any], order_id: str) -> Projected:
