@@ -36,6 +36,7 @@ from core.read_models.wiring import PROJECTORS
 from local.servers import free_port
 
 WARM_UP_LIVES, CAPACITY_LIVES = 50, 300
+FEW_CLIENTS, CLIENTS = 8, 24  # few: as many as may wait for the read side at a time, even in one web process
 PAUSE = 0.5  # seconds between two requests of one life
 SAMPLE_SECONDS, LEAST_SAMPLES = 5.0, 25
 
@@ -57,21 +58,20 @@ class Soak:
         """The same requests, as many per second as are answered and projected when they come as fast as they can."""
         seconds = 0.0
         for lives in (WARM_UP_LIVES, CAPACITY_LIVES):
-            started = time.monotonic()
-            with _load(self._port, self._authorization, lives, seconds=1.0, pause=0.0) as load:
-                load.communicate()
+            with _load(self._port, self._authorization, lives, 1.0, 0.0, FEW_CLIENTS) as load:
+                result = _result(load)
+            if result["errors"]:
+                raise RuntimeError(f"The load has failed: {result['first_errors'][0]}")
+            answered = time.monotonic()
             wait_until(self._all_is_projected)
-            seconds = time.monotonic() - started
+            seconds = result["seconds"] + time.monotonic() - answered
         return CAPACITY_LIVES * STEPS / seconds
 
     def run(self, per_second: float, seconds: float) -> Found:
         pause = min(SAMPLE_SECONDS, seconds / LEAST_SAMPLES)
-        with _load(self._port, self._authorization, per_second / STEPS, seconds, PAUSE) as load:
+        with _load(self._port, self._authorization, per_second / STEPS, seconds, PAUSE, CLIENTS) as load:
             samples = list(self._samples(load, pause))
-            output, _ = load.communicate()
-        if load.returncode:
-            raise RuntimeError("The load has failed; it says above why.")
-        result: dict[str, Any] = json.loads(output)
+            result = _result(load)
         wait_until(self._all_is_projected)
         lost = self._lost(result.pop("acknowledged"))
         return Found(samples=samples, load=result, differences=self._differences(), events_lost=lost)
@@ -106,11 +106,20 @@ class Soak:
         return sum(max(0, events - stored.get(order_id, 0)) for order_id, events in acknowledged.items())
 
 
+def _result(load: "subprocess.Popen[str]") -> dict[str, Any]:
+    """What the load prints when it is over."""
+    output, _ = load.communicate()
+    if load.returncode:
+        raise RuntimeError("The load has failed; it says above why.")
+    result: dict[str, Any] = json.loads(output)
+    return result
+
+
 @contextmanager
 def _load(
-    port: int, authorization: str, lives: float, seconds: float, pause: float
+    port: int, authorization: str, lives: float, seconds: float, pause: float, clients: int
 ) -> Iterator["subprocess.Popen[str]"]:
-    arguments = [str(port), authorization, str(lives), str(seconds), str(pause)]
+    arguments = [str(port), authorization, str(lives), str(seconds), str(pause), str(clients)]
     command = [sys.executable, "-m", "benchmarks.soak.load", *arguments]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as load:
         try:

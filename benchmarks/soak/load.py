@@ -1,7 +1,7 @@
 """The load, in a process of its own: orders live their lives at a fixed pace, whether the service keeps up or not.
 
-`python -m benchmarks.soak.load PORT AUTHORIZATION LIVES_PER_SECOND SECONDS PAUSE`, with the seconds between two
-requests of one life, prints one JSON object when it is over."""
+`python -m benchmarks.soak.load PORT AUTHORIZATION LIVES_PER_SECOND SECONDS PAUSE CLIENTS`, with the seconds
+between two requests of one life, prints one JSON object when it is over."""
 
 import dataclasses
 import heapq
@@ -18,7 +18,6 @@ from benchmarks.figures import percentile
 from benchmarks.soak.client import Client
 from benchmarks.soak.life import STEPS, Life
 
-CLIENTS = 24
 DEAD_EVERY = 1.0
 HALF = "POST /orders HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\nContent-Type: application/json\r\nContent-Length: 60"
 
@@ -27,6 +26,7 @@ HALF = "POST /orders HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\nContent-Type: a
 class Outcome:
     """Latencies are in milliseconds, from when a request was due until its answer was there."""
 
+    seconds: float = 0.0
     requests: int = 0
     events: int = 0
     latencies: list[float] = dataclasses.field(default_factory=list)
@@ -35,10 +35,11 @@ class Outcome:
 
 
 class Load:
-    def __init__(self, port: int, authorization: str, pause: float) -> None:
+    def __init__(self, port: int, authorization: str, pause: float, clients: int) -> None:
         self._port = port
         self._half = f"{HALF.format(authorization)}\r\n\r\n{{".encode()
         self._pause = pause
+        self._clients = clients
         self._client = Client(port, authorization)
         self._due: list[tuple[float, int, Life]] = []
         self._lock = threading.Lock()
@@ -52,9 +53,10 @@ class Load:
         living = len(self._due)
         leaving = threading.Thread(target=self._leave_half_way, args=(started + seconds,))
         leaving.start()
-        with ThreadPoolExecutor(CLIENTS) as pool:
+        with ThreadPoolExecutor(self._clients) as pool:
             for due, life in self._in_time(living):
                 pool.submit(self._step, due, life)
+        self.outcome.seconds = time.monotonic() - started
         leaving.join()
 
     def _in_time(self, living: int) -> Iterator[tuple[float, Life]]:
@@ -97,6 +99,7 @@ class Load:
 
 def summary(outcome: Outcome) -> dict[str, object]:
     return {
+        "seconds": outcome.seconds,
         "requests": outcome.requests,
         "events": outcome.events,
         "p50_ms": percentile(outcome.latencies, 50),
@@ -109,6 +112,6 @@ def summary(outcome: Outcome) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    load = Load(int(sys.argv[1]), sys.argv[2], float(sys.argv[5]))
+    load = Load(int(sys.argv[1]), sys.argv[2], float(sys.argv[5]), int(sys.argv[6]))
     load.run(float(sys.argv[3]), float(sys.argv[4]))
     print(json.dumps(summary(load.outcome)))
