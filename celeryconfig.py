@@ -33,11 +33,7 @@ worker_hijack_root_logger = True
 enable_utc = True
 timezone = "UTC"
 
-# Events projected per s on two cores, then ms until half of them, and 99 %, were seen at 250 per s; medians of three
-# runs in turns. Prefork, 2 processes, prefetch 4: 974, 3.1, 14; prefetch 16: 1,021, 3.1, 12; 4 processes: 1,080, 3.1,
-# 8.6; both: 996, 3.2, 8.9; 4 threads: 848, 3.3, 20. Threads share one interpreter, and a rebuild on the workers wants
-# processes. More prefetched is hardly more, and is what a killed worker takes along. More processes than the Procfile's
-# 2 cost 50 MB each, and are worth it where workers have a machine of their own: one or two per core.
+# Chosen by measurement; docs/decisions.md has the figures. What is prefetched is what a killed worker takes along.
 worker_pool = "prefork"
 worker_prefetch_multiplier = 4
 

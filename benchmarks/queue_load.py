@@ -120,9 +120,9 @@ def at_pace(call: Callable[[], object], per_second: float, seconds: float) -> in
     return number
 
 
-def wait_until(reached: Callable[[], bool]) -> None:
+def wait_until(reached: Callable[[], bool], otherwise: str = "The worker has lost tasks, or has failed.") -> None:
     deadline = time.monotonic() + LONGEST_WAIT
     while not reached():
         if time.monotonic() > deadline:
-            raise RuntimeError(f"Not reached in {LONGEST_WAIT:.0f} s: the worker has lost tasks, or has failed.")
+            raise RuntimeError(f"Not reached in {LONGEST_WAIT:.0f} s. {otherwise}")
         time.sleep(0.01)

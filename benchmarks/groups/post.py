@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from redis import Redis
+
 from benchmarks import http_load
 from benchmarks.bench import Bench
 from benchmarks.cpu import cpu_clock
@@ -19,9 +21,7 @@ from benchmarks.rows import EXTRA_ROW, ROW
 
 BODY = {"customer_name": "山田太郎", "total_amount": 83000}
 CONNECTIONS = 16
-
-
-QUEUES = ("orderlog", "celery")  # the service's, and Celery's own name for one
+TASK_QUEUES = ("orderlog", "celery")  # the service's, and Celery's own name for one
 
 
 class TimedLoad(NamedTuple):
@@ -69,10 +69,14 @@ def _post(bench: Bench, port: int, next_request: Callable[[], bytes]) -> TimedLo
     redis, started = bench.servers.redis, time.monotonic()
     with cpu_clock() as cpu:
         load = http_load.post(port, next_request, CONNECTIONS, bench.sizes.seconds)
-        wait_until(lambda: sum(int(redis.llen(queue)) for queue in QUEUES) == len(load.latencies))
+        wait_until(lambda: _enqueued(redis) == len(load.latencies), "A request that was answered has no task.")
     seconds = time.monotonic() - started
     redis.flushdb()  # no worker runs here; the tasks would only take up memory
     return TimedLoad(load.latencies, seconds, cpu.seconds)
+
+
+def _enqueued(redis: Redis) -> int:
+    return sum(int(redis.llen(queue)) for queue in TASK_QUEUES)
 
 
 def _rates(loads: Sequence[TimedLoad]) -> list[Run]:

@@ -7,7 +7,7 @@ from threading import Event, Thread
 
 import pytest
 
-from worker.hints import MOST, Hints
+from worker.hints import LONGEST_REST, MOST, Hints
 
 SOON = 10.0  # seconds
 request = contextvars.ContextVar("request", default="none")
@@ -68,6 +68,27 @@ def test_what_gathers_meanwhile_is_projected_together_and_each_order_once(hints:
 
     assert projecting.calls == [["A"], ["A", "B", "C"]]
     assert projecting.requests[1] == "none"
+
+
+def test_it_rests_only_when_something_has_gathered(
+    hints: Hints, projecting: Projecting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[float] = []
+    monkeypatch.setattr("worker.hints.time.sleep", rests.append)
+    projecting.may_go_on.set()
+    hints.add("A")
+    hints.wait()
+    assert rests == []
+
+    projecting.may_go_on.clear()
+    hints.add("B")
+    assert [projecting.began.get(timeout=SOON) for _ in range(2)] == [True, True]
+    hints.add("C")
+    projecting.may_go_on.set()
+    hints.wait()
+
+    assert len(rests) == 1
+    assert 0 < rests[0] <= LONGEST_REST
 
 
 def test_a_task_waits_while_there_is_no_room(hints: Hints, projecting: Projecting) -> None:
