@@ -18,6 +18,7 @@ import psycopg
 from redis import Redis
 from sqlalchemy.orm import Session, sessionmaker
 
+from benchmarks import http_load
 from benchmarks.keys import SERVED_AS_IN_PRODUCTION, bearer_of_new_key
 from benchmarks.lines import as_svg
 from benchmarks.machine import settings
@@ -37,6 +38,8 @@ from local.servers import free_port
 
 WARM_UP_LIVES, CAPACITY_LIVES = 50, 300
 FEW_CLIENTS, CLIENTS = 8, 24  # few: as many as may wait for the read side at a time, even in one web process
+MANY_CLIENTS = 48
+BODY = {"customer_name": "山田太郎", "total_amount": 83000}
 PAUSE = 0.5  # seconds between two requests of one life
 SAMPLE_SECONDS, LEAST_SAMPLES = 5.0, 25
 
@@ -56,6 +59,7 @@ class Soak:
 
     def capacity(self) -> float:
         """The same requests, as many per second as are answered and projected when they come as fast as they can."""
+        self._open_connections()
         seconds = 0.0
         for lives in (WARM_UP_LIVES, CAPACITY_LIVES):
             with _load(self._port, self._authorization, lives, 1.0, 0.0, FEW_CLIENTS) as load:
@@ -66,6 +70,11 @@ class Soak:
             wait_until(self._all_is_projected)
             seconds = result["seconds"] + time.monotonic() - answered
         return CAPACITY_LIVES * STEPS / seconds
+
+    def _open_connections(self) -> None:
+        """To the database, as many as there may be; later ones would look as if memory grew."""
+        next_request = http_load.requests_with_keys("/orders", BODY, {"Authorization": self._authorization})
+        http_load.post(self._port, next_request, MANY_CLIENTS, seconds=3.0)
 
     def run(self, per_second: float, seconds: float) -> Found:
         pause = min(SAMPLE_SECONDS, seconds / LEAST_SAMPLES)

@@ -16,6 +16,7 @@ from core.read_models.wiring import PROJECTORS
 QUEUES = ("orderlog", "orderlog.catch-up", "orderlog.rebuild")
 CONNECTIONS = text("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'")
 SHARES_A_CACHE = "postgres"
+SHARED = ("/dev/zero", "/dev/shm", "/SYSV")  # noqa: S108 - what Linux calls shared memory
 MEGABYTE = 1024**2
 
 
@@ -74,10 +75,15 @@ def _alive(processes: list[psutil.Process]) -> list[psutil.Process]:
 def _megabytes(part: str, process: psutil.Process) -> float:
     """Pages that several share count in parts, but PostgreSQL's without those of its cache, whose size is a setting."""
     with suppress(psutil.NoSuchProcess):
-        memory = process.memory_full_info()
-        found: int = memory.uss if part == SHARES_A_CACHE else memory.pss
+        found: int = _own(process) if part == SHARES_A_CACHE else process.memory_full_info().pss
         return found / MEGABYTE
     return 0.0
+
+
+def _own(process: psutil.Process) -> int:
+    """Bytes; a page of the cache would be its own as long as no other process has looked at it."""
+    own = [each for each in process.memory_maps() if not each.path.startswith(SHARED)]
+    return sum(each.private_clean + each.private_dirty for each in own)
 
 
 def _open_files(process: psutil.Process) -> int:
