@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 import psycopg
 from redis import Redis
@@ -62,8 +63,8 @@ class Soak:
         self._open_connections()
         seconds = 0.0
         for lives in (WARM_UP_LIVES, CAPACITY_LIVES):
-            with _load(self._port, self._authorization, lives, 1.0, 0.0, FEW_CLIENTS) as load:
-                result = _result(load)
+            with _load(self._port, self._authorization, lives, 1.0, 0.0, FEW_CLIENTS) as (load, output):
+                result = _result(load, output)
             if result["errors"]:
                 raise RuntimeError(f"The load has failed: {result['first_errors'][0]}")
             answered = time.monotonic()
@@ -78,9 +79,9 @@ class Soak:
 
     def run(self, per_second: float, seconds: float) -> Found:
         pause = min(SAMPLE_SECONDS, seconds / LEAST_SAMPLES)
-        with _load(self._port, self._authorization, per_second / STEPS, seconds, PAUSE, CLIENTS) as load:
+        with _load(self._port, self._authorization, per_second / STEPS, seconds, PAUSE, CLIENTS) as (load, output):
             samples = list(self._samples(load, pause))
-            result = _result(load)
+            result = _result(load, output)
         wait_until(self._all_is_projected)
         lost = self._lost(result.pop("acknowledged"))
         return Found(samples=samples, load=result, differences=self._differences(), events_lost=lost)
@@ -115,24 +116,25 @@ class Soak:
         return sum(max(0, events - stored.get(order_id, 0)) for order_id, events in acknowledged.items())
 
 
-def _result(load: "subprocess.Popen[str]") -> dict[str, Any]:
+def _result(load: "subprocess.Popen[str]", output: IO[str]) -> dict[str, Any]:
     """What the load prints when it is over."""
-    output, _ = load.communicate()
-    if load.returncode:
+    if load.wait():
         raise RuntimeError("The load has failed; it says above why.")
-    result: dict[str, Any] = json.loads(output)
+    output.seek(0)
+    result: dict[str, Any] = json.load(output)
     return result
 
 
 @contextmanager
 def _load(
     port: int, authorization: str, lives: float, seconds: float, pause: float, clients: int
-) -> Iterator["subprocess.Popen[str]"]:
+) -> Iterator[tuple["subprocess.Popen[str]", IO[str]]]:
+    """The running load, and the file that it prints into: a pipe would be full before it is read."""
     arguments = [str(port), authorization, str(lives), str(seconds), str(pause), str(clients)]
     command = [sys.executable, "-m", "benchmarks.soak.load", *arguments]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as load:
+    with TemporaryFile("w+") as output, subprocess.Popen(command, cwd=ROOT, stdout=output, text=True) as load:
         try:
-            yield load
+            yield load, output
         finally:
             load.kill()
 
