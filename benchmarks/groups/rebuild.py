@@ -27,8 +27,9 @@ TABLE = "sql_summaries"
 # start it itself.
 REBUILD = """
 import resource, subprocess, sys
-subprocess.run([sys.executable, "-m", "flask", "rebuild"])
+ran = subprocess.run([sys.executable, "-m", "flask", "rebuild"])
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(ran.returncode)
 """
 
 
@@ -75,7 +76,7 @@ def _rebuild(bench: Bench, url: str, number: int) -> Rebuilt:
         ran = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     *_, said, peak = ["", "", *ran.stdout.splitlines()]
     found = re.search(r"(\d+) events in ([0-9.]+) s", said)
-    if found is None or int(found[1]) != number:
+    if ran.returncode or found is None or int(found[1]) != number:
         raise RuntimeError(f"flask rebuild failed:\n{ran.stdout}")
     return Rebuilt(Run(number / float(found[2]), cpu.seconds), Run(_megabytes(int(peak)), cpu.seconds))
 
