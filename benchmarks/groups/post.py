@@ -68,11 +68,11 @@ def _in_turns(
 def _post(bench: Bench, port: int, next_request: Callable[[], bytes]) -> TimedLoad:
     redis, started = bench.servers.redis, time.monotonic()
     with cpu_clock() as cpu:
-        load = http_load.post(port, next_request, CONNECTIONS, bench.sizes.seconds)
-        wait_until(lambda: _enqueued(redis) == len(load.latencies), "A request that was answered has no task.")
+        latencies = http_load.post(port, next_request, CONNECTIONS, bench.sizes.seconds)
+        wait_until(lambda: _enqueued(redis) == len(latencies), "A request that was answered has no task.")
     seconds = time.monotonic() - started
     redis.flushdb()  # no worker runs here; the tasks would only take up memory
-    return TimedLoad(load.latencies, seconds, cpu.seconds)
+    return TimedLoad(latencies, seconds, cpu.seconds)
 
 
 def _enqueued(redis: Redis) -> int:
