@@ -1,5 +1,6 @@
 """Requests handled in this process, without a network or a client: only the server's own time is left."""
 
+import atexit
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -13,8 +14,6 @@ from werkzeug.test import EnvironBuilder
 from benchmarks.keys import SERVED_AS_IN_PRODUCTION, bearer_of_new_key
 from core.database import sqlalchemy_url
 from webapp import create_app
-
-DROPPED = Path(os.devnull).open("w")  # noqa: SIM115 - as long as the process lives
 
 
 class Answers:
@@ -53,9 +52,11 @@ class App:
 
 def _drop_log_lines() -> None:
     """They cost what they cost in production, but nobody wants to read them here."""
+    dropped = Path(os.devnull).open("w")  # noqa: SIM115 - as long as the process lives
+    atexit.register(dropped.close)
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler):
-            handler.setStream(DROPPED)
+            handler.setStream(dropped)
 
 
 def _environ(path: str, authorization: str) -> dict[str, Any]:

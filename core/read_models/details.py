@@ -72,11 +72,11 @@ class DetailsProjector:
     def evolve(self, view: OrderDetails | None, recorded: RecordedEvent) -> OrderDetails:
         header = evolve(view.header if view else None, recorded)
         if view is None:
-            return OrderDetails(header=header)
+            return OrderDetails(header)
         if not isinstance(recorded.event, OrderItemAdded):
-            return view._replace(header=header)
+            return OrderDetails(header, view.items, view.items_total)
         item = _item(recorded.version, recorded.event)
-        return OrderDetails(header=header, items=(*view.items, item), items_total=view.items_total + item.subtotal)
+        return OrderDetails(header, (*view.items, item), view.items_total + item.subtotal)
 
     def save(self, session: Session, views: Sequence[OrderDetails]) -> None:
         save_rows(session, order_details, [_row(view) for view in views])
@@ -119,11 +119,7 @@ def _stored_item(row: Mapping[str, Any]) -> OrderItem:
 
 def _item(version: int, event: OrderItemAdded) -> OrderItem:
     return OrderItem(
-        version=version,
-        product_name=event.product_name,
-        quantity=event.quantity,
-        unit_price=event.unit_price,
-        subtotal=event.quantity * event.unit_price,
+        version, event.product_name, event.quantity, event.unit_price, subtotal=event.quantity * event.unit_price
     )
 
 

@@ -51,27 +51,32 @@ def evolve(header: OrderHeader | None, recorded: RecordedEvent) -> OrderHeader:
         )
     if version != header.version + 1 or isinstance(event, OrderPlaced):
         raise BrokenStream(recorded.aggregate_id, header.version, version)
+    order_id, customer_name, status, total_amount, placed_at = header[:5]
+    confirmed_at, shipped_at, cancelled_at, tracking_number, cancel_reason = header[5:10]
     match event:
         case OrderItemAdded():
-            return header._replace(version=version)
+            pass
         case OrderConfirmed():
-            return header._replace(status=Status.CONFIRMED.value, confirmed_at=event.confirmed_at, version=version)
+            status, confirmed_at = Status.CONFIRMED.value, event.confirmed_at
         case OrderCancelled():
-            return header._replace(
-                status=Status.CANCELLED.value,
-                cancelled_at=event.cancelled_at,
-                cancel_reason=event.reason,
-                version=version,
-            )
+            status, cancelled_at, cancel_reason = Status.CANCELLED.value, event.cancelled_at, event.reason
         case OrderShipped():
-            return header._replace(
-                status=Status.SHIPPED.value,
-                shipped_at=event.shipped_at,
-                tracking_number=event.tracking_number,
-                version=version,
-            )
+            status, shipped_at, tracking_number = Status.SHIPPED.value, event.shipped_at, event.tracking_number
         case _:
             assert_never(event)
+    return OrderHeader(  # `_replace` takes twice as long, which every event of a rebuild pays
+        order_id,
+        customer_name,
+        status,
+        total_amount,
+        placed_at,
+        confirmed_at,
+        shipped_at,
+        cancelled_at,
+        tracking_number,
+        cancel_reason,
+        version,
+    )
 
 
 def header_columns() -> list[Column[Any]]:

@@ -3,6 +3,7 @@
 from functools import cache
 
 from sqlalchemy import Table
+from sqlalchemy.dialects.postgresql.base import PGDialect
 
 from core.event_sourcing.statements import COLUMNS
 
@@ -65,7 +66,14 @@ def stage(table: Table) -> bytes:
 
 @cache
 def copy(table: Table, *, staged: bool = False) -> bytes:
-    return f"COPY {'staging_' if staged else ''}{table.name} ({_names(table)}) FROM STDIN".encode()
+    return f"COPY {'staging_' if staged else ''}{table.name} ({_names(table)}) FROM STDIN (FORMAT binary)".encode()
+
+
+@cache
+def types(table: Table) -> list[str]:
+    """PostgreSQL's names of the columns' types, which COPY in binary has to be told."""
+    dialect = PGDialect()  # type: ignore[no-untyped-call]  # of SQLAlchemy 2.1
+    return [column.type.compile(dialect).partition("(")[0].lower() for column in table.columns]
 
 
 def _or_update(table: Table, guarded: bool) -> str:
