@@ -4,6 +4,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from benchmarks.baseline import baseline
 from benchmarks.servers import ROOT
 
 # What is measured, and the page that shows it between the two lines below.
@@ -13,7 +14,11 @@ CHARTS = ("bench-*.svg", "soak.svg", "growth-*.svg")
 
 
 def keep(measured: Path, docs: Path) -> None:
-    """What there is in the folder `measured`. Raises ValueError if a page has no place for it."""
+    """What there is in the folder `measured`. Raises ValueError if rows are missing, or a page has no place for it."""
+    if (measured / "bench.json").exists():
+        missing = sorted(baseline(docs / "bench.json").keys() - baseline(measured / "bench.json").keys())
+        if missing:
+            raise ValueError(f"Run the whole `make bench` first; the last one has not measured {', '.join(missing)}.")
     for name, page in PAGES.items():
         if (measured / name).exists():
             _put(name, (measured / name).read_text(), docs / page)
@@ -34,4 +39,7 @@ def _put(name: str, text: str, page: Path) -> None:
 
 
 if __name__ == "__main__":
-    keep(Path(sys.argv[1]) if sys.argv[1:] else ROOT / "var", ROOT / "docs")
+    try:
+        keep(Path(sys.argv[1]) if sys.argv[1:] else ROOT / "var", ROOT / "docs")
+    except ValueError as error:
+        sys.exit(f"keep: {error}")

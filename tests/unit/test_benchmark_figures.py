@@ -120,6 +120,18 @@ def test_figures_that_are_kept_replace_those_in_the_page(tmp_path: Path) -> None
     assert baseline(tmp_path / "none.json") == {}
 
 
+def test_one_group_alone_is_not_kept(tmp_path: Path) -> None:
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "bench.json").write_text('{"faster": 2.5, "smaller": 1.0}\n')
+    (tmp_path / "bench.json").write_text('{"faster": 3.0}\n')
+
+    with pytest.raises(ValueError, match="has not measured smaller"):
+        keep(tmp_path, docs)
+
+    assert baseline(docs / "bench.json") == {"faster": 2.5, "smaller": 1.0}
+
+
 def test_every_page_has_a_place_for_what_is_kept(tmp_path: Path, project_root: Path) -> None:
     docs = shutil.copytree(project_root / "docs", tmp_path / "docs")
     for name in PAGES:
