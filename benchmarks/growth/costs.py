@@ -56,7 +56,7 @@ def of_order(url: str, events: int, calls: int) -> Costs:
     project_all(sessions)
     costs = {
         "command, ms": _ms(lambda: add_item(sessions, long_id), calls),
-        "projection of its next event, ms": _ms(
+        "catch-up with its next event, ms": _ms(
             lambda: project_all(sessions), calls, before=lambda: add_item(sessions, long_id)
         ),
         "details, ms": _ms(app.get([f"/orders/{long_id}"]), calls),
