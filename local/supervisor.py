@@ -15,7 +15,7 @@ from local.program import Program, kill_group, stop
 
 Say = Callable[[str, str], None]  # (who, line)
 
-SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 5.0  # seconds
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 1.0  # seconds; with the start, less than the five that the read side may be behind
 LONG_RUN = 10.0  # after so many seconds a death counts as the first again
 
 
