@@ -1,6 +1,6 @@
 """An order's past: its audit trail, and the details as they were, folded by the details projector's own code."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
@@ -102,12 +102,14 @@ def changes(before: OrderDetails | None, after: OrderDetails) -> tuple[Change, .
     )
 
 
-def _fold(stream: list[RecordedEvent]) -> OrderDetails:
-    details = None
-    for recorded in stream:
-        details = PROJECTOR.evolve(details, recorded)
-    assert details is not None  # noqa: S101 - callers pass at least one event
-    return details
+def _fold(stream: Sequence[RecordedEvent]) -> OrderDetails:
+    """Of one event at least. Items are put aside as they come: a view that keeps them copies them at each event."""
+    details = PROJECTOR.evolve(None, stream[0])
+    items = [*details.items]
+    for recorded in stream[1:]:
+        details = PROJECTOR.evolve(details._replace(items=()), recorded)
+        items += details.items
+    return details._replace(items=tuple(items))
 
 
 def _fields(details: OrderDetails, first_item: int) -> Iterator[tuple[str, object]]:
