@@ -1,7 +1,6 @@
 """`make bench`: measures every group, or the one named, and writes what it finds into var/."""
 
 import argparse
-import os
 import signal
 import sys
 import time
@@ -53,14 +52,14 @@ def _measure_all(groups: Sequence[str], size: str, into: Path) -> tuple[list[Mea
     """Raises CannotStart."""
     started, sizes = time.monotonic(), SIZES[size]
     with running_servers(into) as servers:
-        # What the service reads when its first module is used; each group names databases of its own.
-        os.environ |= {"DATABASE_URL": servers.postgres.url, "REDIS_URL": servers.valkey.url}
+        servers.use_here(servers.postgres.url)
         found = settings(servers) | {"size": f"{size}: {sizes}"}
         measured: dict[str, list[Measured]] = {}
         for group in groups:
             measured[group] = _measure(group, Bench(servers, sizes))
+            found["measured in"] = f"{time.monotonic() - started:.0f} s"
             table = _write(into, measured, found, baseline() if size == "full" else {})
-    _say(f"all of it took {time.monotonic() - started:.0f} s of {sum(BUDGET[group] for group in groups)}")
+    _say(f"all of it took {found['measured in']} of {sum(BUDGET[group] for group in groups)}")
     return [each for group in measured.values() for each in group], table
 
 

@@ -22,14 +22,15 @@ from worker.tasks import project_event
 
 LONGEST_WAIT = 120.0  # seconds
 
-# PostgreSQL notes when each transaction became visible to others; a row's xmin is the transaction that wrote it.
+# In seconds since 1970. PostgreSQL notes when each transaction committed, which for a worker's is when others see it;
+# a row's xmin is the transaction that wrote it.
 VISIBLE = """
-    SELECT extract(epoch FROM greatest(pg_xact_commit_timestamp(summary.xmin), pg_xact_commit_timestamp(details.xmin))
-                              - pg_xact_commit_timestamp(event.xmin))::float * 1000
-    FROM events AS event
-    JOIN order_summary_read_models AS summary ON summary.order_id = event.aggregate_id
-    JOIN order_details_read_models AS details ON details.order_id = event.aggregate_id
-    WHERE event.aggregate_id = ANY(%s)
+    SELECT summary.order_id,
+           extract(epoch FROM greatest(pg_xact_commit_timestamp(summary.xmin),
+                                       pg_xact_commit_timestamp(details.xmin)))::float
+    FROM order_summary_read_models AS summary
+    JOIN order_details_read_models AS details USING (order_id)
+    WHERE summary.order_id = ANY(%s)
 """
 
 SHOWN = """
@@ -66,17 +67,20 @@ def _drain_rate(redis: Redis, worker: int, task: Any, ids: Sequence[str], done: 
 
 
 class Placing:
-    """Orders placed one after another in this process, with a hint for each; their ids are kept."""
+    """Orders placed one after another in this process, with a hint for each.
+
+    By their ids it is kept when each was stored for good, in seconds since 1970."""
 
     def __init__(self, database_url: str) -> None:
-        self.ids: list[str] = []
+        self.stored: dict[str, float] = {}
         self._handler = OrderCommandHandler(stores(sessions_for(database_url).kw["bind"]))
         self._enqueuer = Enqueuer()
 
     def place(self) -> None:
-        self.ids.append(str(uuid7()))
-        command = PlaceOrder(order_id=self.ids[-1], customer_name="山田太郎", total_amount=83000)
-        self._enqueuer.enqueue(self._handler.handle(command))
+        command = PlaceOrder(order_id=str(uuid7()), customer_name="山田太郎", total_amount=83000)
+        recorded = self._handler.handle(command)
+        self.stored[command.order_id] = time.time()
+        self._enqueuer.enqueue(recorded)
 
     def close(self) -> None:
         self._enqueuer.close()
@@ -89,17 +93,20 @@ def sustained_rate(database_url: str, seconds: float) -> float:
         while time.monotonic() < started + seconds:
             placing.place()
     with psycopg.connect(database_url, autocommit=True) as connection:
-        wait_until(lambda: are_shown(connection, placing.ids))
-    return len(placing.ids) / (time.monotonic() - started)
+        wait_until(lambda: are_shown(connection, list(placing.stored)))
+    return len(placing.stored) / (time.monotonic() - started)
 
 
 def visible_after(database_url: str, per_second: float, seconds: float) -> list[float]:
-    """Milliseconds from an order's commit until both read models show it, one per order placed at this pace."""
+    """Milliseconds from an order's commit until both read models show it, one per order placed at this pace.
+
+    The commit is over when the store has answered: only then is the event on disk."""
     with closing(Placing(database_url)) as placing:
         at_pace(placing.place, per_second, seconds)
     with psycopg.connect(database_url, autocommit=True) as connection:
-        wait_until(lambda: are_shown(connection, placing.ids))
-        return [row[0] for row in connection.execute(VISIBLE, [placing.ids])]
+        wait_until(lambda: are_shown(connection, list(placing.stored)))
+        shown = connection.execute(VISIBLE, [list(placing.stored)]).fetchall()
+    return [max(0.0, at - placing.stored[order_id]) * 1000 for order_id, at in shown]
 
 
 def round_trips(path: Path, per_second: float, seconds: float) -> list[float]:

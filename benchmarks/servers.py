@@ -26,6 +26,10 @@ class Servers:
     postgres: PostgresServer
     valkey: ValkeyServer
 
+    def use_here(self, database_url: str) -> None:
+        """By what of the service runs in this process; it reads its settings when its first module is used."""
+        os.environ |= self._urls(database_url)
+
     @property
     def redis(self) -> Redis:
         return Redis.from_url(self.valkey.url)
@@ -55,11 +59,15 @@ class Servers:
         """What a process of the service needs to know."""
         return {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-            "DATABASE_URL": database_url,
-            "REDIS_URL": self.valkey.url,
+            **self._urls(database_url),
             # Celery warns root for the sake of pickle, which is not accepted here.
             "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
         }
+
+    def _urls(self, database_url: str) -> dict[str, str]:
+        """Of every server that the service may use, so that no setting of the user's leads it elsewhere."""
+        urls = {"DATABASE_URL": database_url, "REDIS_URL": self.valkey.url, "BROKER_URL": self.valkey.url}
+        return {**urls, "DATABASE_REPLICA_URL": "", "DATA_DIR": str(self.folder)}
 
     def _url(self, name: str) -> str:
         return make_url(self.postgres.url).set(database=name).render_as_string(hide_password=False)

@@ -33,6 +33,11 @@ sys.exit(ran.returncode)
 """
 
 
+class Said(NamedTuple):
+    events: int
+    per_second: float
+
+
 class Rebuilt(NamedTuple):
     run: Run
     peak: Run
@@ -68,17 +73,25 @@ def _peak(bench: Bench) -> Run:
 
 
 def _rebuild(bench: Bench, url: str, number: int) -> Rebuilt:
-    """Into emptied read models; by the seconds that the command itself reports, which leave out only Python's start."""
+    """Into emptied read models; by the rate that the command itself reports, which leaves out only Python's start."""
     _empty(url)
     environment = {**os.environ, **bench.servers.environment(url)}
     command = [sys.executable, "-c", REBUILD]
     with cpu_clock() as cpu:
         ran = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=False)
-    *_, said, peak = ["", "", *ran.stdout.splitlines()]
-    found = re.search(r"(\d+) events in ([0-9.]+) s", said)
-    if ran.returncode or found is None or int(found[1]) != number:
+    *_, peak = ["", *ran.stdout.splitlines()]
+    said = rebuilt(ran.stdout)
+    if ran.returncode or said.events != number:
         raise RuntimeError(f"flask rebuild failed:\n{ran.stdout}")
-    return Rebuilt(Run(number / float(found[2]), cpu.seconds), Run(_megabytes(int(peak)), cpu.seconds))
+    return Rebuilt(Run(said.per_second, cpu.seconds), Run(_megabytes(int(peak)), cpu.seconds))
+
+
+def rebuilt(output: str) -> Said:
+    """What `flask rebuild` says when it is done."""
+    found = re.search(r"(\d+) events in .* s, ([\d,]+) events/s", output)
+    if found is None:
+        raise RuntimeError(f"flask rebuild says nothing of its rate:\n{output}")
+    return Said(int(found[1]), float(found[2].replace(",", "")))
 
 
 def _empty(url: str) -> None:

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import signal
 import sys
 import time
@@ -29,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     into: Path = chosen.into or ROOT / "var"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with running_servers(into) as servers:
-        os.environ |= {"DATABASE_URL": servers.postgres.url, "REDIS_URL": servers.valkey.url}
+        servers.use_here(servers.postgres.url)
         tables = _measure(servers, chosen.most, chosen.workers, chosen.calls)
         text = as_markdown(tables, settings(servers))
     (into / "growth.md").write_text(text)

@@ -1,6 +1,5 @@
 """What one thing costs on a database of some size: milliseconds, as a median of several calls."""
 
-import re
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from uuid_utils import uuid7
 
 from benchmarks.data import add_stream, order_id
+from benchmarks.groups.rebuild import rebuilt
 from benchmarks.groups.size import STATISTICS, add_item, order_paths, page_paths, past_paths
 from benchmarks.requests_in_process import App
 from benchmarks.servers import ROOT, Servers
@@ -23,7 +23,6 @@ from core.read_models.wiring import PROJECTORS
 
 CALLS = 40  # of each kind
 NEW_ORDERS = 12  # to be projected, per call
-REBUILT = re.compile(r"(\d+) events in ([0-9.]+) s")
 
 Costs = dict[str, float]
 
@@ -42,7 +41,7 @@ def of_database(servers: Servers, url: str, orders: int, calls: int) -> Costs:
         "append, ms": _ms(lambda: append_placed(sessions), calls),
         "command, ms": _ms(lambda: add_item(sessions, next(pending)), calls),
     }
-    costs |= {"projection of an event, ms": projection_ms(url, sessions, calls), "bytes per event": size}
+    costs |= {"projection per event, many at once, ms": projection_ms(url, sessions, calls), "bytes per event": size}
     costs |= {"rebuild, events per s": _rebuild_rate(servers, url)}
     sessions.kw["bind"].dispose()
     return costs
@@ -71,14 +70,14 @@ def of_read_models(url: str, calls: int) -> Iterator[tuple[int, Costs]]:
     sessions = session_factory(url)
     for number in range(1, len(PROJECTORS) + 1):
         names = list(PROJECTORS)[:number]
-        yield number, {"projection of an event, ms": projection_ms(url, sessions, calls, names)}
+        yield number, {"projection per event, many at once, ms": projection_ms(url, sessions, calls, names)}
     sessions.kw["bind"].dispose()
 
 
 def projection_ms(
     url: str, sessions: sessionmaker[Session], calls: int, names: Sequence[str] = tuple(PROJECTORS)
 ) -> float:
-    """Per event of new orders, by catch-up: what a worker's task does, without the queue."""
+    """Per event of new orders, many at once, by one catch-up."""
     project_all(sessions)
     number = calls * NEW_ORDERS
     with psycopg.connect(url) as connection:
@@ -114,10 +113,7 @@ def _bytes_per_event(url: str) -> float:
 
 
 def _rebuild_rate(servers: Servers, url: str) -> float:
-    """Of `flask rebuild` with every read model, by the seconds that it reports itself."""
+    """Of `flask rebuild` with every read model, as it reports it."""
     command = [sys.executable, "-m", "flask", "rebuild"]
     ran = subprocess.run(command, cwd=ROOT, env=servers.environment(url), capture_output=True, text=True, check=True)
-    found = REBUILT.search(ran.stdout.replace(",", ""))
-    if found is None:
-        raise RuntimeError(f"flask rebuild says nothing of its rate:\n{ran.stdout}")
-    return int(found[1]) / float(found[2])
+    return rebuilt(ran.stdout).per_second

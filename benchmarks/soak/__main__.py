@@ -145,7 +145,7 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with running_servers(into) as servers:
         url = servers.database("soak")
-        os.environ |= {"DATABASE_URL": url, "REDIS_URL": servers.valkey.url}
+        servers.use_here(url)
         found, said = _soak(servers, url, chosen.minutes * 60, chosen.per_second)
         table = as_markdown(found, said | settings(servers))
     (into / "soak.md").write_text(table)
