@@ -15,7 +15,7 @@ from local.program import Program, kill_group, stop
 
 Say = Callable[[str, str], None]  # (who, line)
 
-SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 1.0  # seconds; with the start, less than the five that the read side may be behind
+PAUSE = 0.5  # seconds before a second start in short succession; the read side may not lag for long
 LONG_RUN = 10.0  # after so many seconds a death counts as the first again
 
 
@@ -69,7 +69,7 @@ class Supervisor:
         kill_group(child.process)  # what it leaves behind may hold its port
         if now - child.started_at > LONG_RUN:
             child.deaths = 0
-        pause = min(LONGEST_PAUSE, SHORTEST_PAUSE * 2 ** (child.deaths - 1)) if child.deaths else 0.0
+        pause = PAUSE if child.deaths else 0.0
         child.deaths += 1
         child.restart_at = now + pause
         when = f"in {pause:g} s" if pause else "now"

@@ -12,7 +12,7 @@ def confirm(**_: Any) -> None:
     app.conf.broker_transport_options = {**app.conf.broker_transport_options, "confirm_publish": True}
 
 
-app = Celery("orderlog")
+app = Celery("orderlog", amqp="worker.amqp:AMQP")
 app.config_from_object("celeryconfig")
 task_logs.connect()
 signals.beat_init.connect(confirm)
