@@ -44,7 +44,7 @@ worker_prefetch_multiplier = 4
 # So on Redis nothing is kept to be acknowledged (`ack_emulation`), which took a third of the worker's main process.
 task_acks_late = False
 
-# A broker that is away when a process starts, or goes away, is waited for.
+# A broker that is away when a process starts, or goes away, is waited for, and tried every second (worker/amqp.py).
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
 worker_cancel_long_running_tasks_on_connection_loss = False
