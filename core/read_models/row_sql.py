@@ -1,5 +1,6 @@
 """SQL about a read model's tables, as it is sent: made once per table, since it runs for each event."""
 
+import re
 from functools import cache
 
 from sqlalchemy import Table
@@ -73,7 +74,7 @@ def copy(table: Table, *, staged: bool = False) -> bytes:
 def types(table: Table) -> list[str]:
     """PostgreSQL's names of the columns' types, which COPY in binary has to be told."""
     dialect = PGDialect()  # type: ignore[no-untyped-call]  # of SQLAlchemy 2.1
-    return [column.type.compile(dialect).partition("(")[0].lower() for column in table.columns]
+    return [re.sub(r"\(.*?\)", "", column.type.compile(dialect)).lower() for column in table.columns]
 
 
 def _or_update(table: Table, guarded: bool) -> str:
