@@ -1,10 +1,10 @@
 """A group's bars as SVG: ours above what is beside it, on a scale per row, with the least and the greatest run."""
 
 from collections.abc import Sequence
-from html import escape
 
 from benchmarks.figures import Measured, Run, median_value
 from benchmarks.report import number
+from benchmarks.svg import page, words
 
 WIDTH, BARS_AT, BARS_WIDTH = 960, 380, 430
 ROW_HEIGHT, BAR_HEIGHT, TITLE_HEIGHT = 82, 18, 40
@@ -12,16 +12,10 @@ OURS, BESIDE, MISSED = "#2b6cb0", "#a0aec0", "#c53030"
 
 
 def as_svg(group: str, measured: Sequence[Measured]) -> str:
-    height = TITLE_HEIGHT + ROW_HEIGHT * len(measured)
-    size = f'width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}"'
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif">',
-        f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
-        _text(10, 25, f"make bench ONLY={group}", size=16),
-    ]
+    parts = [words(10, 25, f"make bench ONLY={group}", size=16)]
     for place, each in enumerate(measured):
         parts += _row(TITLE_HEIGHT + place * ROW_HEIGHT, each)
-    return "\n".join([*parts, "</svg>"]) + "\n"
+    return page(WIDTH, TITLE_HEIGHT + ROW_HEIGHT * len(measured), parts)
 
 
 def _row(top: int, each: Measured) -> list[str]:
@@ -29,7 +23,7 @@ def _row(top: int, each: Measured) -> list[str]:
     title = f"{each.row.name}: {number(each.figure)}"
     if each.row.has_target:
         title += f" (wanted {each.row.wanted}, {'reached' if each.reached else 'missed'})"
-    parts = [_text(10, top + 14, title, size=13, colour="black" if each.reached else MISSED)]
+    parts = [words(10, top + 14, title, size=13, colour="black" if each.reached else MISSED)]
     parts += _bar(top + 22, f"{each.row.ours}", each.row.unit, each.ours, longest, OURS)
     if each.beside:
         parts += _bar(top + 44, each.row.beside, each.row.unit, each.beside, longest, BESIDE)
@@ -43,12 +37,8 @@ def _bar(top: int, label: str, unit: str, runs: Sequence[Run], longest: float, c
     end, middle = across(median_value(runs)), top + BAR_HEIGHT / 2
     least, greatest = (across(of(run.value for run in runs)) for of in (min, max))
     return [
-        _text(BARS_AT - 8, top + 13, label, anchor="end"),
+        words(BARS_AT - 8, top + 13, label, anchor="end"),
         f'<rect x="{BARS_AT}" y="{top}" width="{end - BARS_AT:.1f}" height="{BAR_HEIGHT}" fill="{colour}"/>',
         f'<path d="M{least} {middle}H{greatest}M{least} {middle - 4}v8M{greatest} {middle - 4}v8" stroke="black"/>',
-        _text(max(end, greatest) + 6, top + 13, f"{number(median_value(runs))} {unit}"),
+        words(max(end, greatest) + 6, top + 13, f"{number(median_value(runs))} {unit}"),
     ]
-
-
-def _text(x: float, y: float, text: str, *, size: int = 12, colour: str = "black", anchor: str = "start") -> str:
-    return f'<text x="{x}" y="{y}" font-size="{size}" fill="{colour}" text-anchor="{anchor}">{escape(text)}</text>'

@@ -1,10 +1,10 @@
 """Curves as SVG: one panel below the other, each with a scale of its own."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from math import log10
 
 from benchmarks.report import number
+from benchmarks.svg import page, words
 
 WIDTH, HEIGHT = 900, 260  # of a panel
 LEFT, RIGHT, TOP, BOTTOM = 70, 180, 34, 34
@@ -15,13 +15,10 @@ Curve = Sequence[tuple[float, float]]
 
 def as_svg(panels: Mapping[str, Mapping[str, Curve]], across: str, *, logarithmic: bool = False) -> str:
     """`panels` by title, their curves by name; `across` says what the x axis is. Logarithmic in both directions."""
-    height = HEIGHT * len(panels)
-    size = f'width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}"'
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="12">']
-    parts.append(f'<rect width="{WIDTH}" height="{height}" fill="white"/>')
+    parts: list[str] = []
     for place, (title, curves) in enumerate(panels.items()):
         parts += Panel(curves, HEIGHT * place, logarithmic).drawn(title, across)
-    return "\n".join([*parts, "</svg>"]) + "\n"
+    return page(WIDTH, HEIGHT * len(panels), parts)
 
 
 class Panel:
@@ -37,18 +34,18 @@ class Panel:
     def drawn(self, title: str, across: str) -> list[str]:
         floor = self._top + HEIGHT - BOTTOM
         parts = [
-            _text(10, self._top + 20, title),
+            words(10, self._top + 20, title),
             f'<path d="M{LEFT} {self._top + TOP}V{floor}H{WIDTH - RIGHT}" fill="none" stroke="#4a5568"/>',
-            _text(LEFT - 6, floor, number(self._least_y), "end"),
-            _text(LEFT - 6, self._top + TOP + 5, number(self._most_y), "end"),
-            _text(LEFT, floor + 18, number(self._least_x)),
-            _text(WIDTH - RIGHT, floor + 18, f"{number(self._most_x)} {across}", "end"),
+            words(LEFT - 6, floor, number(self._least_y), anchor="end"),
+            words(LEFT - 6, self._top + TOP + 5, number(self._most_y), anchor="end"),
+            words(LEFT, floor + 18, number(self._least_x)),
+            words(WIDTH - RIGHT, floor + 18, f"{number(self._most_x)} {across}", anchor="end"),
         ]
         for place, (name, curve) in enumerate(self._curves.items()):
             colour = COLOURS[place % len(COLOURS)]
             drawn = " ".join(f"{self._x(x):.1f},{self._y(y):.1f}" for x, y in curve)
             parts.append(f'<polyline points="{drawn}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
-            parts.append(_text(WIDTH - RIGHT + 10, self._top + TOP + 10 + 18 * place, name, colour=colour))
+            parts.append(words(WIDTH - RIGHT + 10, self._top + TOP + 10 + 18 * place, name, colour=colour))
         return parts
 
     def _x(self, value: float) -> float:
@@ -61,7 +58,3 @@ class Panel:
         if most <= least:
             return 0.0
         return (self._scale(value) - self._scale(least)) / (self._scale(most) - self._scale(least))
-
-
-def _text(x: float, y: float, text: str, anchor: str = "start", colour: str = "black") -> str:
-    return f'<text x="{x}" y="{y:.0f}" text-anchor="{anchor}" fill="{colour}">{escape(text)}</text>'
