@@ -62,31 +62,20 @@ def _placed(order_id: str, event: OrderPlaced) -> OrderHeader:
 
 def _changed(header: OrderHeader, event: Later, version: int) -> OrderHeader:
     """Built anew: `_replace` takes twice as long, which every event of a rebuild would pay."""
-    order_id, customer_name, status, total_amount, placed_at = header[:5]
-    confirmed_at, shipped_at, cancelled_at, tracking_number, cancel_reason = header[5:10]
+    order_id, name, status, total, placed_at, confirmed_at, shipped_at, cancelled_at, tracking, reason, _ = header
     match event:
         case OrderItemAdded():
             pass
         case OrderConfirmed():
             status, confirmed_at = Status.CONFIRMED.value, event.confirmed_at
         case OrderCancelled():
-            status, cancelled_at, cancel_reason = Status.CANCELLED.value, event.cancelled_at, event.reason
+            status, cancelled_at, reason = Status.CANCELLED.value, event.cancelled_at, event.reason
         case OrderShipped():
-            status, shipped_at, tracking_number = Status.SHIPPED.value, event.shipped_at, event.tracking_number
+            status, shipped_at, tracking = Status.SHIPPED.value, event.shipped_at, event.tracking_number
         case _:
             assert_never(event)
     return OrderHeader(
-        order_id,
-        customer_name,
-        status,
-        total_amount,
-        placed_at,
-        confirmed_at,
-        shipped_at,
-        cancelled_at,
-        tracking_number,
-        cancel_reason,
-        version,
+        order_id, name, status, total, placed_at, confirmed_at, shipped_at, cancelled_at, tracking, reason, version
     )
 
 

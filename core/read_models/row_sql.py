@@ -1,10 +1,8 @@
 """SQL about a read model's tables, as it is sent: made once per table, since it runs for each event."""
 
-import re
 from functools import cache
 
 from sqlalchemy import Table
-from sqlalchemy.dialects.postgresql.base import PGDialect
 
 from core.event_sourcing.statements import COLUMNS
 
@@ -66,15 +64,9 @@ def stage(table: Table) -> bytes:
 
 
 @cache
-def copy(table: Table, *, staged: bool = False) -> bytes:
-    return f"COPY {'staging_' if staged else ''}{table.name} ({_names(table)}) FROM STDIN (FORMAT binary)".encode()
-
-
-@cache
-def types(table: Table) -> list[str]:
-    """PostgreSQL's names of the columns' types, which COPY in binary has to be told."""
-    dialect = PGDialect()  # type: ignore[no-untyped-call]  # of SQLAlchemy 2.1
-    return [re.sub(r"\(.*?\)", "", column.type.compile(dialect)).lower() for column in table.columns]
+def copy(table: Table, *, staged: bool, binary: bool) -> bytes:
+    into = f"{'staging_' if staged else ''}{table.name} ({_names(table)})"
+    return f"COPY {into} FROM STDIN {'(FORMAT binary)' if binary else ''}".encode()
 
 
 def _or_update(table: Table, guarded: bool) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from psycopg import Connection, Cursor
+from psycopg import Cursor
 from psycopg.errors import UniqueViolation
 from psycopg.rows import dict_row
 from sqlalchemy import Table, delete, select
@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from core.database import driver_connection, in_pipeline
 from core.event_sourcing.ids import IdList
 from core.read_models import row_sql
+from core.read_models.copying import copy_rows
 
 Values = Sequence[Any]  # of one row, in the order of the table's columns; the first is the order's id
 
@@ -96,7 +97,7 @@ def _upsert(session: Session, table: Table, rows: Sequence[Values], guarded: boo
     if len(rows) < FEW or in_pipeline(connection):
         return [connection.execute(row_sql.upsert(table, guarded=guarded), row) for row in rows]
     connection.execute(row_sql.stage(table))
-    _copy(connection, table, rows, staged=True)
+    copy_rows(connection, table, rows, staged=True)
     return [connection.execute(row_sql.upsert_staged(table, guarded=guarded))]
 
 
@@ -109,15 +110,7 @@ def _insert(session: Session, table: Table, rows: Sequence[Values]) -> None:
     if in_pipeline(connection):
         _upsert(session, table, rows, False)
     elif rows:
-        _copy(connection, table, rows)
-
-
-def _copy(connection: Connection[Any], table: Table, rows: Sequence[Values], *, staged: bool = False) -> None:
-    """In binary: as text, writing a row down took three times as long, most of it for its times."""
-    with connection.cursor() as cursor, cursor.copy(row_sql.copy(table, staged=staged)) as copy:
-        copy.set_types(row_sql.types(table))
-        for row in rows:
-            copy.write_row(row)
+        copy_rows(connection, table, rows)
 
 
 def ids_behind(session: Session, table: Table, versions: Mapping[str, int]) -> list[str]:

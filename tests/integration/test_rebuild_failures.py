@@ -4,6 +4,7 @@ import pytest
 from flask.testing import FlaskCliRunner
 from sqlalchemy.orm import Session, sessionmaker
 
+from core.event_sourcing.codec import encode
 from core.event_sourcing.ids import IdRange
 from core.read_models.verify import verify
 from core.read_models.wiring import PROJECTORS
@@ -44,6 +45,22 @@ def test_an_event_that_cannot_be_read_stops_its_order_alone(
         assert shown(sessions, table) == {**dict.fromkeys(others, 4), f"{MIDDLE}-A": 2}
     assert value(sessions, "SELECT count(*) FROM order_item_read_models") == 2 * OTHERS + 1
     assert verify(sessions, PROJECTORS, IdRange()).differences == []
+
+
+def test_a_number_with_too_many_bits_stops_its_order_alone(
+    sessions: Sessions, runner: FlaskCliRunner, others: set[str]
+) -> None:
+    append(sessions, [PLACED, LAPTOP_ADDED], order_id=MIDDLE + "-A")
+    store(sessions, MIDDLE + "-A", 3, "OrderItemAdded", {**encode(LAPTOP_ADDED).data, "quantity": 3_000_000_000})
+
+    assert runner.invoke(args=["rebuild"]).exit_code == 1
+
+    found = failure(sessions, MIDDLE + "-A", "details")
+    assert found is not None
+    assert found.version == 3
+    assert shown(sessions, "order_details_read_models") == {**dict.fromkeys(others, 4), MIDDLE + "-A": 2}
+    assert value(sessions, "SELECT count(*) FROM order_item_read_models") == 2 * OTHERS + 1
+    assert value(sessions, "SELECT min(quantity) FROM order_item_read_models") > 0
 
 
 def test_many_failing_orders_are_counted_rather_than_listed(sessions: Sessions, runner: FlaskCliRunner) -> None:
