@@ -34,8 +34,8 @@ enable_utc = True
 timezone = "UTC"
 
 # Chosen by measurement; docs/decisions.md has the figures. Threads would share one interpreter with the consumer, and
-# rebuilds on workers want processes: the Procfile says two each. Prefetching more made no task quicker, and what is
-# prefetched is what a killed worker takes along.
+# rebuilds on workers want processes: the Procfile says two each. Prefetching more gains little, and what is prefetched
+# is what a killed worker takes along.
 worker_pool = "prefork"
 worker_prefetch_multiplier = 4
 

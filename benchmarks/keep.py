@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.baseline import baseline
+from benchmarks.rows import EXTRA_ROWS, ROWS
 from benchmarks.servers import ROOT
 
 # What is measured, and the page that shows it between the two lines below.
@@ -16,9 +17,11 @@ CHARTS = ("bench-*.svg", "soak.svg", "growth-*.svg")
 def keep(measured: Path, docs: Path) -> None:
     """What there is in the folder `measured`. Raises ValueError if rows are missing, or a page has no place for it."""
     if (measured / "bench.json").exists():
-        missing = sorted(baseline(docs / "bench.json").keys() - baseline(measured / "bench.json").keys())
+        missing = sorted({row.name for row in (*ROWS, *EXTRA_ROWS)} - baseline(measured / "bench.json").keys())
         if missing:
-            raise ValueError(f"Run the whole `make bench` first; the last one has not measured {', '.join(missing)}.")
+            raise ValueError(
+                f"Run the whole `make bench`, or remove {measured / 'bench.json'}; it lacks {', '.join(missing)}."
+            )
     for name, page in PAGES.items():
         if (measured / name).exists():
             _put(name, (measured / name).read_text(), docs / page)

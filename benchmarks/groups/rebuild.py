@@ -33,7 +33,7 @@ sys.exit(ran.returncode)
 """
 
 
-class Said(NamedTuple):
+class Report(NamedTuple):
     events: int
     per_second: float
 
@@ -80,18 +80,18 @@ def _rebuild(bench: Bench, url: str, number: int) -> Rebuilt:
     with cpu_clock() as cpu:
         ran = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     *_, peak = ["", *ran.stdout.splitlines()]
-    said = rebuilt(ran.stdout)
+    said = report_of(ran.stdout)
     if ran.returncode or said.events != number:
         raise RuntimeError(f"flask rebuild failed:\n{ran.stdout}")
     return Rebuilt(Run(said.per_second, cpu.seconds), Run(_megabytes(int(peak)), cpu.seconds))
 
 
-def rebuilt(output: str) -> Said:
+def report_of(output: str) -> Report:
     """What `flask rebuild` says when it is done."""
     found = re.search(r"(\d+) events in .* s, ([\d,]+) events/s", output)
     if found is None:
         raise RuntimeError(f"flask rebuild says nothing of its rate:\n{output}")
-    return Said(int(found[1]), float(found[2].replace(",", "")))
+    return Report(int(found[1]), float(found[2].replace(",", "")))
 
 
 def _empty(url: str) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from uuid_utils import uuid7
 
 from benchmarks.data import add_stream, order_id
-from benchmarks.groups.rebuild import rebuilt
+from benchmarks.groups.rebuild import report_of
 from benchmarks.groups.size import STATISTICS, add_item, order_paths, page_paths, past_paths
 from benchmarks.requests_in_process import App
 from benchmarks.servers import ROOT, Servers
@@ -116,4 +116,4 @@ def _rebuild_rate(servers: Servers, url: str) -> float:
     """Of `flask rebuild` with every read model, as it reports it."""
     command = [sys.executable, "-m", "flask", "rebuild"]
     ran = subprocess.run(command, cwd=ROOT, env=servers.environment(url), capture_output=True, text=True, check=True)
-    return rebuilt(ran.stdout).per_second
+    return report_of(ran.stdout).per_second

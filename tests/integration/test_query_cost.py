@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import event
@@ -17,19 +18,23 @@ FEW, MANY = 1_000, 100_000
 LITTLE_MORE = 10  # pages; an index grows by a level or two
 
 COLUMNS = "order_id, customer_name, status, total_amount, placed_at, version"
+# The oldest are another customer's and have another status, so that only the right index finds them soon.
+OLDEST = 200
 ROWS = f"""
-    SELECT 'ORDER-' || n, 'customer ' || n % 10, CASE n % 2 WHEN 0 THEN 'pending' ELSE 'confirmed' END, 100,
+    SELECT 'ORDER-' || n, 'customer ' || (n > {OLDEST})::int,
+           CASE WHEN n > {OLDEST} THEN 'confirmed' ELSE 'pending' END, 100,
            timestamptz '{NOON.isoformat()}' + n * interval '1 minute', 1
     FROM generate_series({{first}}, {{last}}) AS n
 """
+WITHIN = PageEnd(NOON + timedelta(minutes=OLDEST // 2), "ORDER-0")
 
 QUERIES: dict[str, Callable[[Session], object]] = {
     "list": lambda session: list_orders(session, matching=OrderFilter(), after=None, limit=50),
     "list of a status": lambda session: list_orders(
-        session, matching=OrderFilter(status="pending"), after=PageEnd(NOON, "ORDER-1"), limit=50
+        session, matching=OrderFilter(status="pending"), after=WITHIN, limit=50
     ),
     "list of a customer": lambda session: list_orders(
-        session, matching=OrderFilter(customer_name="customer 7"), after=None, limit=50
+        session, matching=OrderFilter(customer_name="customer 0"), after=None, limit=50
     ),
     "details": lambda session: find_details(session, "ORDER-500"),
     "statistics": statistics,
@@ -64,8 +69,10 @@ def pages_read(session: Session) -> Iterator[list[int]]:
 
     engine = session.get_bind()
     event.listen(engine, "before_cursor_execute", explain)
-    yield found
-    event.remove(engine, "before_cursor_execute", explain)
+    try:
+        yield found
+    finally:
+        event.remove(engine, "before_cursor_execute", explain)
 
 
 def cost(sessions: sessionmaker[Session], query: Callable[[Session], object]) -> int:

@@ -9,7 +9,10 @@ from worker.app import app
 
 
 @pytest.mark.parametrize("scheme", ["redis", "amqp"])
-def test_a_broker_that_is_away_is_tried_again_after_a_second_at_the_most(scheme: str) -> None:
+def test_a_broker_that_is_away_is_tried_again_after_a_second_at_the_most(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kombu.utils.functional.sleep", lambda _: None)
     pauses: list[float] = []
     connection: Connection = app.amqp.Connection(f"{scheme}://127.0.0.1:{free_port(0)}//")
 
