@@ -30,8 +30,9 @@ WITHIN = PageEnd(NOON + timedelta(minutes=OLDEST // 2), "ORDER-0")
 
 QUERIES: dict[str, Callable[[Session], object]] = {
     "list": lambda session: list_orders(session, matching=OrderFilter(), after=None, limit=50),
+    "later page": lambda session: list_orders(session, matching=OrderFilter(), after=WITHIN, limit=50),
     "list of a status": lambda session: list_orders(
-        session, matching=OrderFilter(status="pending"), after=WITHIN, limit=50
+        session, matching=OrderFilter(status="pending"), after=None, limit=50
     ),
     "list of a customer": lambda session: list_orders(
         session, matching=OrderFilter(customer_name="customer 0"), after=None, limit=50
