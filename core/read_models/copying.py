@@ -49,7 +49,9 @@ def copy_rows(
 
 @cache
 def binary_types(table: Table) -> list[str] | None:
-    """PostgreSQL's names of the columns' types; None if the driver does not know one, or writes it as text only."""
+    """PostgreSQL's names of the columns' types; None if the driver does not write one of them rightly.
+
+    It knows some not at all or as text only, and makes infinity of what is too large for `real`."""
     dialect = PGDialect()  # type: ignore[no-untyped-call]  # of SQLAlchemy 2.1
     names = [re.sub(r"\(.*?\)", "", column.type.compile(dialect)).lower() for column in table.columns]
     try:
@@ -57,4 +59,4 @@ def binary_types(table: Table) -> list[str] | None:
             adapters.get_dumper_by_oid(adapters.types.get_oid(name), Format.BINARY)
     except (KeyError, ProgrammingError):
         return None
-    return names
+    return None if "real" in names else names

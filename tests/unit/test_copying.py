@@ -7,6 +7,7 @@ import pytest
 from psycopg.pq import Format
 from sqlalchemy import (
     CHAR,
+    REAL,
     BigInteger,
     Boolean,
     Column,
@@ -44,7 +45,7 @@ BINARY = [
     (JSONB(), "jsonb"),
     (ARRAY(Text), "text[]"),
 ]
-TEXT_ONLY = [Float(), CHAR(3), MONEY(), Enum("new", "old", name="kind"), Text(collation="C")]
+TEXT_ONLY = [Float(), REAL(), CHAR(3), MONEY(), Enum("new", "old", name="kind"), Text(collation="C")]
 
 
 def table_with(of_column: TypeEngine[object]) -> Table:
