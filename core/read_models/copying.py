@@ -18,7 +18,7 @@ from core.read_models import row_sql
 
 
 class Int4(Dumper):
-    """Raises struct.error for what does not fit, from which psycopg 3.3 cuts off what is too much without a word."""
+    """Raises struct.error for a number that does not fit; psycopg 3.3's own dumper cuts it off without a word."""
 
     format, oid, _packed = Format.BINARY, adapters.types["int4"].oid, Struct("!i")
 
