@@ -52,7 +52,7 @@ def binary_types(table: Table) -> list[str] | None:
     """PostgreSQL's names of the columns' types; None if the driver does not write one of them rightly.
 
     It knows some not at all or as text only, and makes infinity of what is too large for `real`."""
-    dialect = PGDialect()  # type: ignore[no-untyped-call]  # of SQLAlchemy 2.1
+    dialect = PGDialect()  # type: ignore[no-untyped-call]  # SQLAlchemy 2.1 gives it no types
     names = [re.sub(r"\(.*?\)", "", column.type.compile(dialect)).lower() for column in table.columns]
     try:
         for name in names:
