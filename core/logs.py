@@ -12,7 +12,7 @@ from typing import Any
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
-from core.read_models.faults import describe
+from core.safe_errors import describe
 from core.settings import Settings
 
 OURS = ("core", "worker", "webapp")

@@ -9,9 +9,9 @@ from core.command_handler import OrderCommandHandler
 from core.event_sourcing.codec import encode
 from core.event_sourcing.in_memory_store import InMemoryEventStore
 from core.orders.commands import AddOrderItem, CancelOrder, ConfirmOrder, OrderCommand, PlaceOrder, ShipOrder
+from core.projection.projector import fold
 from core.read_models.details import DetailsProjector
 from core.read_models.header import OrderHeader
-from core.read_models.projector import fold
 from core.read_models.summary import SummaryProjector
 
 FIRST, SECOND = "ORDER-001", "ORDER-002"

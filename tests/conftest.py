@@ -18,7 +18,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from core.database import session_factory
 from local.servers import PostgresServer, ValkeyServer
-from webapp import commands, create_app
+from webapp import create_app
+from webapp.api import commands
 
 TEMPLATE = "migrated"
 database_numbers = itertools.count(1)

@@ -12,23 +12,14 @@ from core import logs
 from core.database import libpq_url, sqlalchemy_url
 from core.orders import values
 from core.settings import MissingSetting, Settings, WrongSetting
-from webapp import (
-    access_log,
-    auth,
-    cli,
-    commands,
-    database,
-    error_handlers,
-    health,
-    queries,
-    rate_limits,
-    request_id,
-    security_headers,
-    waiting,
-)
+from webapp import cli, database
+from webapp.api import commands, queries, waiting
+from webapp.api.json_text import ExactJson
+from webapp.api.requests import LARGEST_BODY
 from webapp.contract import pages
-from webapp.json_text import ExactJson
-from webapp.requests import LARGEST_BODY
+from webapp.gate import access_log, auth, rate_limits, request_id, security_headers
+from webapp.health import probes as health
+from webapp.problems import error_handlers
 from webapp.web_settings import WebSettings
 from worker.enqueue import Enqueuer
 

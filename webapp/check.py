@@ -7,7 +7,7 @@ from flask.cli import NoAppException
 from sqlalchemy.exc import DBAPIError
 
 from core.durability import dangers
-from core.read_models.faults import describe
+from core.safe_errors import describe
 from webapp import create_app
 from webapp.database import sessions
 

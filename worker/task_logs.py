@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from core import logs
 from core.database import session_factory
 from core.durability import dangers
-from core.read_models.faults import describe
+from core.safe_errors import describe
 from core.settings import Settings
 
 logger = logging.getLogger(__name__)

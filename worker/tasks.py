@@ -10,13 +10,13 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from core.database import derived_session_factory
 from core.idempotency import prune
-from core.read_models.catch_up import alone
-from core.read_models.catch_up import catch_up as run_catch_up
-from core.read_models.faults import describe
-from core.read_models.parking import project_patiently
-from core.read_models.projector import Projector, waited_for_lock, will_pass
-from core.read_models.rebuild import rebuild_next_range
+from core.projection.catch_up import alone
+from core.projection.catch_up import catch_up as run_catch_up
+from core.projection.parking import project_patiently
+from core.projection.projector import Projector, waited_for_lock, will_pass
+from core.projection.rebuild import rebuild_next_range
 from core.read_models.wiring import PROJECTORS
+from core.safe_errors import describe
 from core.settings import Patience, Settings
 from worker.app import app
 from worker.hints import Hints

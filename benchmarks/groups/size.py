@@ -19,10 +19,10 @@ from core.command_handler import OrderCommandHandler
 from core.database import session_factory
 from core.event_sourcing.postgres_store import stores
 from core.orders.commands import AddOrderItem
-from core.read_models.catch_up import catch_up
+from core.projection.catch_up import catch_up
 from core.read_models.summary import PageEnd
 from core.read_models.wiring import PROJECTORS
-from webapp.cursor import encode_cursor
+from webapp.api.cursor import encode_cursor
 
 SHORT_ORDER = 10  # events
 STATISTICS = "/orders/statistics"

@@ -18,7 +18,7 @@ from benchmarks.requests_in_process import App
 from benchmarks.servers import ROOT, Servers
 from benchmarks.store_load import append_placed
 from core.database import session_factory
-from core.read_models.catch_up import catch_up
+from core.projection.catch_up import catch_up
 from core.read_models.wiring import PROJECTORS
 
 CALLS = 40  # of each kind

@@ -32,8 +32,8 @@ from benchmarks.soak.verdict import Found, as_markdown
 from core.database import session_factory
 from core.event_sourcing.ids import IdRange
 from core.event_sourcing.snapshots import wrong_snapshots
-from core.read_models.status import status
-from core.read_models.verify import verify, verify_counters
+from core.projection.status import status
+from core.projection.verify import verify, verify_counters
 from core.read_models.wiring import PROJECTORS
 from local.servers import free_port
 

@@ -10,7 +10,7 @@ from redis import Redis
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
-from core.read_models.status import status
+from core.projection.status import status
 from core.read_models.wiring import PROJECTORS
 
 QUEUES = ("orderlog", "orderlog.catch-up", "orderlog.rebuild")

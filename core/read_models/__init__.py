@@ -1,1 +1,1 @@
-"""The read side: tables made for reading, and what keeps them up to the events."""
+"""What is read: one file per read model, the past, and the wiring that names them all."""

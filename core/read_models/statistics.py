@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from core.database import metadata
 from core.orders.order import Status
-from core.read_models.counters import CounterDifference
+from core.projection.counters import CounterDifference
 
 order_statistics = Table(
     "order_statistics",

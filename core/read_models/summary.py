@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from core.database import metadata
 from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.ids import IdList
+from core.projection.rows import lock_rows, replace_rows, save_rows
 from core.read_models.header import OrderHeader, evolve, header_columns
-from core.read_models.rows import lock_rows, replace_rows, save_rows
 
 order_summaries = Table(
     "order_summary_read_models",

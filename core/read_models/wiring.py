@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from core.read_models.counters import Counters
+from core.projection.counters import Counters
+from core.projection.projector import Projector
 from core.read_models.details import DetailsProjector
-from core.read_models.projector import Projector
 from core.read_models.statistics import OrderCounters
 from core.read_models.summary import SummaryProjector
 

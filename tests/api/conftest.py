@@ -9,11 +9,11 @@ from redis import Redis
 from sqlalchemy.orm import Session, sessionmaker
 
 from local.servers import PostgresServer, ValkeyServer
-from tests.api.contract import ContractClient
-from tests.api.databases import new_database
-from tests.api.hints import Queue
-from tests.api.keys import Keys
 from tests.conftest import make_app
+from tests.support.contract import ContractClient
+from tests.support.databases import new_database
+from tests.support.hints import Queue
+from tests.support.keys import Keys
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from local.servers import ValkeyServer
-from tests.api.web_server import WebServer
+from tests.support.web_server import WebServer
 
 BODY = json.dumps({"customer_name": "山田太郎", "total_amount": 83000})
 JSON = {"Content-Type": "application/json"}

@@ -7,8 +7,8 @@ from typing import Self
 
 from celery import Celery
 
-from tests.brokers import Broker
 from tests.drills.journal import Acknowledgement, Journal
+from tests.support.brokers import Broker
 
 TASK = "worker.tasks.project_event"
 QUEUE = "orderlog"

@@ -21,7 +21,8 @@ from core.event_sourcing import repository
 from core.event_sourcing.event_store import NewEvent, OpenStore, RecordedEvent
 from core.event_sourcing.postgres_store import PostgresEventStore
 from core.orders.events import OrderCancelled, OrderShipped
-from webapp import commands, create_app
+from webapp import create_app
+from webapp.api import commands
 from worker.enqueue import Enqueuer
 
 HELD_OPEN = 0.3

@@ -12,7 +12,7 @@ import psutil
 from tests.drills.proxy import Proxy
 from tests.drills.servers import Servers
 from tests.drills.stack import Stack
-from tests.e2e.stack import command_line, wait_until
+from tests.support.make_run import command_line, wait_until
 
 APPEAR_SECONDS = 30
 

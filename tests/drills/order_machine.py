@@ -23,17 +23,17 @@ from core.event_sourcing.event_store import OpenStore
 from core.event_sourcing.postgres_store import PostgresEventStore
 from core.orders.commands import AddOrderItem, CancelOrder, ConfirmOrder, OrderCommand, PlaceOrder, ShipOrder
 from core.orders.errors import OrderError
-from core.read_models.catch_up import catch_up
+from core.projection.catch_up import catch_up
+from core.projection.parking import project_patiently, retry_now
+from core.projection.projector import Projector
+from core.projection.rebuild import rebuild_next_range
+from core.projection.rebuild_plan import RebuildPlan
 from core.read_models.details import DetailsProjector
-from core.read_models.parking import project_patiently, retry_now
-from core.read_models.projector import Projector
-from core.read_models.rebuild import rebuild_next_range
-from core.read_models.rebuild_plan import RebuildPlan
 from core.settings import Patience
 from tests.drills.compare import Findings, compare, compare_as_shown, orders_behind
 from tests.drills.journal import Journal
 from tests.drills.stoppable import BEFORE_COMMIT, BEFORE_WRITE, NOWHERE, Process
-from tests.failing import Failing
+from tests.support.failing import Failing
 
 ORDERS = ("A", "B", "C")
 NAMES = ("summary", "details")

@@ -15,8 +15,8 @@ from psycopg import sql
 from sqlalchemy.engine import make_url
 
 from local.servers import CannotStart, PostgresServer, Server
-from tests.brokers import new_broker
-from tests.e2e.stack import ROOT
+from tests.support.brokers import new_broker
+from tests.support.make_run import ROOT
 
 TEMPLATE = "orderlog"  # the server's own database, migrated
 

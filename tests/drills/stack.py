@@ -17,7 +17,7 @@ from local.__main__ import procfile
 from local.program import Program
 from local.servers import free_port
 from local.supervisor import Supervisor
-from tests.e2e.stack import ROOT, request, wait_until
+from tests.support.make_run import ROOT, request, wait_until
 
 START_SECONDS = 60
 

@@ -8,7 +8,7 @@ from tests.drills.drill import SEED, Size, run
 from tests.drills.faults import Faults
 from tests.drills.servers import Servers
 from tests.drills.stack import Stack
-from tests.e2e.stack import ROOT
+from tests.support.make_run import ROOT
 
 EVENTS = Size(short=400, full=3_000)
 FLUSHES = Size(short=1, full=5)

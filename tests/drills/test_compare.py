@@ -9,13 +9,13 @@ import pytest
 
 from core.database import session_factory
 from core.event_sourcing import repository
-from core.read_models.projector import project
+from core.projection.projector import project
 from core.read_models.wiring import PROJECTORS
 from tests.drills.compare import Findings, compare, orders_behind
 from tests.drills.journal import Journal
 from tests.drills.servers import Servers
-from tests.examples import ADD_LAPTOP, ADD_MICE, CONFIRM, NOON, ORDER_ID, PLACE, SHIP
-from tests.streams import handle
+from tests.support.examples import ADD_LAPTOP, ADD_MICE, CONFIRM, NOON, ORDER_ID, PLACE, SHIP
+from tests.support.streams import handle
 
 TAGS = ["山田太郎", "ノートPC", "マウス", f"{ORDER_ID} confirmed", "TRACK-12345678"]
 KINDS = ("lost", "unasked", "gaps", "duplicated", "differences", "statistics", "snapshots")

@@ -8,7 +8,7 @@ from tests.drills.journal import Journal
 from tests.drills.report import Report
 from tests.drills.servers import Servers
 from tests.drills.stack import Stack
-from tests.e2e.stack import wait_until
+from tests.support.make_run import wait_until
 
 DELIVERIES = Size(short=1_500, full=20_001)
 WORKERS = 4

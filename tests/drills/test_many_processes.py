@@ -9,7 +9,7 @@ from tests.drills.drill import SEED, Size, run
 from tests.drills.faults import Faults
 from tests.drills.servers import Servers
 from tests.drills.stack import Stack
-from tests.e2e.stack import ROOT, wait_until
+from tests.support.make_run import ROOT, wait_until
 
 EVENTS = Size(short=600, full=8_000)
 KILLS = Size(short=1, full=4)  # of each kind

@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from core.event_sourcing import repository
 from core.orders.order import Order
-from core.read_models import catch_up, rebuild_plan, row_sql, rows
-from core.read_models.parking import project_patiently
-from core.read_models.projector import Projected
+from core.projection import catch_up, rebuild_plan, row_sql, rows
+from core.projection.parking import project_patiently
+from core.projection.projector import Projected
 from core.read_models.statistics import OrderCounters
 from tests.drills.drill import FULL
 from tests.drills.order_machine import END, NAMES, OrderMachine, Until

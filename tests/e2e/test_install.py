@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.stack import ROOT
+from tests.support.make_run import ROOT
 
 OLD_PYTHON = "import runpy, sys; sys.version_info = (3, 10, 1); sys.argv = ['install.py', 'run']; "
 

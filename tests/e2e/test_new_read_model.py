@@ -23,8 +23,8 @@ import pytest
 from alembic.script import ScriptDirectory
 
 from core.database import session_factory
-from tests.e2e.stack import ROOT, Stack, wait_until
-from tests.rebuilding import fill
+from tests.support.make_run import ROOT, Stack, wait_until
+from tests.support.rebuilding import fill
 
 PAGE = (ROOT / "docs" / "read-models.md").read_text()
 FILE = re.compile(r"`([\w/]+\.py)`:\n\n```python\n(.*?)```", re.DOTALL)

@@ -5,7 +5,7 @@ import subprocess
 from functools import partial
 from itertools import pairwise
 
-from tests.e2e.stack import ROOT, Stack, shown, wait_until
+from tests.support.make_run import ROOT, Stack, shown, wait_until
 
 BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
 CHANGING = [

@@ -10,7 +10,7 @@ from urllib.error import HTTPError
 import psutil
 import pytest
 
-from tests.e2e.stack import Stack, outliving, shown, wait_until
+from tests.support.make_run import Stack, outliving, shown, wait_until
 
 MOST_STOP_SECONDS = 15
 

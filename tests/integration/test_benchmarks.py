@@ -14,8 +14,8 @@ from benchmarks.comparators.row_by_row import replay
 from benchmarks.data import fill
 from benchmarks.rows import EXTRA_ROWS, ROWS
 from core.event_sourcing.ids import IdRange
-from core.read_models.catch_up import catch_up
-from core.read_models.verify import verify
+from core.projection.catch_up import catch_up
+from core.projection.verify import verify
 from core.read_models.wiring import PROJECTORS
 
 

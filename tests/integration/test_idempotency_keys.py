@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from core.event_sourcing.event_store import NewEvent
 from core.event_sourcing.postgres_store import stores
 from core.idempotency import IdempotencyKey, KeyUsed, KeyUsedForAnotherRequest, Outcome, prune
-from tests.examples import NOON, ORDER_ID, PLACED
-from tests.read_side import run, value
+from tests.support.examples import NOON, ORDER_ID, PLACED
+from tests.support.read_side import run, value
 from worker import tasks
 from worker.app import app
 

@@ -18,10 +18,10 @@ from core.api_keys import Scope
 from core.command_handler import utc_now
 from core.database import session_factory
 from local.servers import ValkeyServer
-from tests.api.calls import order_after, read, send
 from tests.conftest import make_app
 from tests.drills.stack import Stack
-from tests.e2e.stack import request, wait_until
+from tests.support.calls import order_after, read, send
+from tests.support.make_run import request, wait_until
 
 ROLE = "orderlog_app"
 

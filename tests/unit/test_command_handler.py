@@ -23,7 +23,7 @@ from core.orders.errors import (
     ShippedOrCancelledOrdersCannotBeCancelled,
 )
 from core.orders.events import OrderEvent, OrderPlaced
-from tests.examples import (
+from tests.support.examples import (
     ADD_LAPTOP,
     ADD_MICE,
     CANCEL,
@@ -39,7 +39,7 @@ from tests.examples import (
     SHIP,
     SHIPPED,
 )
-from tests.given import given_stored
+from tests.support.given import given_stored
 
 ACCEPTED: list[tuple[tuple[OrderEvent, ...], OrderCommand, OrderEvent]] = [
     ((), PLACE, replace(PLACED, placed_at=LATER)),

@@ -5,9 +5,9 @@ import sys
 import click
 from flask.cli import with_appcontext
 
-from core.read_models.catch_up import catch_up
-from core.read_models.faults import describe
+from core.projection.catch_up import catch_up
 from core.read_models.wiring import PROJECTORS
+from core.safe_errors import describe
 from webapp.cli.common import database_faults, patience
 from webapp.database import unhurried_sessions as sessions
 

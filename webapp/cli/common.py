@@ -12,9 +12,9 @@ from psycopg.errors import UndefinedColumn, UndefinedTable
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from core.read_models.faults import describe
-from core.read_models.projector import Projector
+from core.projection.projector import Projector
 from core.read_models.wiring import PROJECTORS
+from core.safe_errors import describe
 from core.settings import Patience, Settings
 
 READ_MODEL = click.Choice(list(PROJECTORS))

@@ -8,10 +8,10 @@ import click
 from flask.cli import AppGroup
 from sqlalchemy.orm import Session
 
-from core.read_models.failures import FailingOrder
-from core.read_models.faults import describe
-from core.read_models.parking import failures_of, parked_orders, retry_now
+from core.projection.failures import FailingOrder
+from core.projection.parking import failures_of, parked_orders, retry_now
 from core.read_models.wiring import PROJECTORS
+from core.safe_errors import describe
 from webapp.cli.common import database_faults, echo_json, patience
 from webapp.database import unhurried_sessions as sessions
 

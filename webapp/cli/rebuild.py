@@ -16,17 +16,17 @@ from flask.cli import with_appcontext
 from sqlalchemy.exc import DBAPIError
 
 from core.database import session_factory
-from core.read_models.parking import failing_orders, forget_overcome
-from core.read_models.projector import Projector
-from core.read_models.rebuild import rebuild_next_range, recount
-from core.read_models.rebuild_plan import EVENTS_PER_RANGE, PlanIsGone, RebuildPlan
-from core.read_models.verify import steps
+from core.projection.parking import failing_orders, forget_overcome
+from core.projection.projector import Projector
+from core.projection.rebuild import rebuild_next_range, recount
+from core.projection.rebuild_plan import EVENTS_PER_RANGE, PlanIsGone, RebuildPlan
+from core.projection.verify import steps
 from core.settings import Patience, Settings
 from webapp.cli.common import chosen, database_faults, names_argument, patience
+from webapp.cli.progress import Report, reporting
 from webapp.cli.second_thread import pause, second_thread
 from webapp.cli.verify import MOST_SHOWN, compare
 from webapp.database import unhurried_sessions as sessions
-from webapp.progress import Report, reporting
 from worker.rebuild import BrokerAway, ask_for_ranges, ranges_waiting
 
 # How often to look how far others are, and after what standstill to ask the workers again for what is left.

@@ -5,7 +5,7 @@ from dataclasses import asdict
 import click
 from flask.cli import with_appcontext
 
-from core.read_models.status import ProjectorStatus, status
+from core.projection.status import ProjectorStatus, status
 from core.read_models.wiring import PROJECTORS
 from webapp.cli.common import database_faults, echo_json
 from webapp.database import unhurried_sessions as sessions

@@ -11,12 +11,12 @@ from flask.cli import with_appcontext
 
 from core.event_sourcing.ids import IdList, Ids
 from core.event_sourcing.snapshots import forget_snapshots, wrong_snapshots
-from core.read_models.counters import CounterDifference
-from core.read_models.differences import Difference
-from core.read_models.faults import describe
-from core.read_models.projector import Failure, Projector
-from core.read_models.rebuild import rebuild_orders, recount
-from core.read_models.verify import Verified, sample, steps, verify, verify_counters
+from core.projection.counters import CounterDifference
+from core.projection.differences import Difference
+from core.projection.projector import Failure, Projector
+from core.projection.rebuild import rebuild_orders, recount
+from core.projection.verify import Verified, sample, steps, verify, verify_counters
+from core.safe_errors import describe
 from webapp.cli.common import chosen, database_faults, names_argument, patience
 from webapp.database import unhurried_sessions as sessions
 

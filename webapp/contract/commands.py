@@ -1,6 +1,6 @@
 """The commands of the contract: each appends one event."""
 
-from webapp import problems
+from webapp.api.schemas import AddOrderItemBody, CancelOrderBody, ConfirmOrderBody, PlaceOrderBody, ShipOrderBody
 from webapp.contract import examples
 from webapp.contract.answers import Accepted
 from webapp.contract.header_fields import (
@@ -14,7 +14,7 @@ from webapp.contract.header_fields import (
     REQUEST_ID,
 )
 from webapp.contract.operation import Answer, Headers, Operation
-from webapp.schemas import AddOrderItemBody, CancelOrderBody, ConfirmOrderBody, PlaceOrderBody, ShipOrderBody
+from webapp.problems import catalogue as problems
 
 TAG = "Commands"
 LOOKS = ("show_order", "show_events")

@@ -6,11 +6,11 @@ from typing import Any
 
 from core.api_keys import Scope
 from webapp.contract import commands, header_fields, json_types, queries, service
-from webapp.contract.explanations import example
 from webapp.contract.links import links
 from webapp.contract.operation import PROBLEM_HEADERS, Answer, Operation
 from webapp.contract.schemas import component_schemas, problem_name, query_parameters, reference
-from webapp.problems import PROBLEMS, Problem
+from webapp.problems.catalogue import PROBLEMS, Problem
+from webapp.problems.explanations import example
 
 Json = dict[str, Any]
 

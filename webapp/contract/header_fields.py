@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from webapp.headers import LONGEST_WAIT
+from webapp.api.headers import LONGEST_WAIT
 
 Schema = dict[str, Any]
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from core.api_keys import Scope
-from webapp import problems
-from webapp.auth import NEEDED_SCOPES, OPEN
 from webapp.contract import header_fields
-from webapp.problems import Problem
+from webapp.gate.auth import NEEDED_SCOPES, OPEN
+from webapp.problems import catalogue as problems
+from webapp.problems.catalogue import Problem
 
 Headers = tuple[str, ...]
 Problems = tuple[Problem, ...]

@@ -5,11 +5,11 @@ from pathlib import Path
 from flask import Blueprint, Flask, Response, current_app, render_template, request
 from flask.typing import ResponseReturnValue
 
-from webapp import problems
 from webapp.contract.document import document
-from webapp.contract.explanations import EXPLANATIONS, example
 from webapp.contract.reading import chapters
-from webapp.problems import PROBLEMS, Problem
+from webapp.problems import catalogue as problems
+from webapp.problems.catalogue import PROBLEMS, Problem
+from webapp.problems.explanations import EXPLANATIONS, example
 
 bp = Blueprint("contract", __name__, template_folder="templates")
 

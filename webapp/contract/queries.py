@@ -1,11 +1,11 @@
 """The queries of the contract: orders as they are shown, and as they were."""
 
-from webapp import problems
+from webapp.api.schemas import DiffQuery, NoQuery, OrderQuery, OrdersOfStatusQuery, OrdersQuery, StatisticsQuery
 from webapp.contract import examples
 from webapp.contract.answers import AuditTrail, OrderDetails, OrderDiff, OrderPage, OrderStatistics
 from webapp.contract.header_fields import ETAG, IF_NONE_MATCH, PREFER, REQUEST_ID
 from webapp.contract.operation import Answer, Operation
-from webapp.schemas import DiffQuery, NoQuery, OrderQuery, OrdersOfStatusQuery, OrdersQuery, StatisticsQuery
+from webapp.problems import catalogue as problems
 
 TAG = "Queries"
 

@@ -7,8 +7,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from webapp.contract.operation import NO_OPERATION, Operation
-from webapp.contract.problem_documents import document_model
-from webapp.problems import Problem
+from webapp.problems.catalogue import Problem
+from webapp.problems.documents import document_model
 
 Schema = dict[str, Any]
 

@@ -1,9 +1,9 @@
 """The operations of the contract that are about the service itself; none needs a key."""
 
-from webapp import problems
 from webapp.contract import examples
 from webapp.contract.answers import Liveness, Readiness
 from webapp.contract.operation import Answer, Operation
+from webapp.problems import catalogue as problems
 
 TAG = "Service"
 

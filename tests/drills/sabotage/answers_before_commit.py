@@ -14,7 +14,7 @@ from core.database import driver_connection
 from core.event_sourcing.event_store import OpenStore
 from core.event_sourcing.postgres_store import PostgresEventStore
 from tests.drills.factories import early_snapshots
-from webapp import commands
+from webapp.api import commands
 
 LATER = 0.1  # seconds
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 import worker.tasks
 from core.database import driver_connection
 from core.event_sourcing.postgres_store import PostgresEventStore
-from core.read_models.projector import Projector
+from core.projection.projector import Projector
 from core.read_models.wiring import PROJECTORS
 from worker.app import app
 

@@ -2,7 +2,7 @@
 
 from sqlalchemy import text
 
-from core.read_models import catch_up
+from core.projection import catch_up
 from worker.app import app
 
 __all__ = ["app"]

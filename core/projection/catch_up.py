@@ -1,0 +1,152 @@
+"""Finding and projecting events whose task was lost or late. The events table is the outbox.
+
+A checkpoint is a (transaction id, position) per projector: everything up to it is applied, or known to have failed. It
+orders by transaction id first because a position alone can be passed while the transaction that holds a lower one is
+still open.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, DateTime, Float, Row, Table, Text, func, text
+from sqlalchemy.orm import Session, sessionmaker
+
+from core.database import XID8, metadata
+from core.projection.parking import project_patiently, retry_due
+from core.projection.projector import Failure, Projector
+from core.projection.rows import ids_behind
+from core.read_models.wiring import COUNTERS
+from core.settings import Patience
+
+BATCH = 1000  # events
+
+projector_checkpoints = Table(
+    "projector_checkpoints",
+    metadata,
+    Column("projector", Text, primary_key=True),
+    Column("transaction_id", XID8, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("moved_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("checked_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    # How many events the checkpoint has passed; with a sample of it from the minute before, that gives a rate.
+    Column("events_passed", BigInteger, nullable=False, server_default="0"),
+    Column("sampled_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("events_sampled", BigInteger, nullable=False, server_default="0"),
+    Column("events_per_second", Float, nullable=False, server_default="0"),
+)
+
+# Makes the checkpoint at the beginning; once a minute it works out the rate.
+OPEN_CHECKPOINT = text(
+    """
+    INSERT INTO projector_checkpoints AS stored (projector, transaction_id, position)
+    VALUES (:projector, '0', 0)
+    ON CONFLICT (projector) DO UPDATE
+    SET sampled_at = CASE WHEN {minute_over} THEN now() ELSE stored.sampled_at END,
+        events_sampled = CASE WHEN {minute_over} THEN stored.events_passed ELSE stored.events_sampled END,
+        events_per_second = CASE
+            WHEN {minute_over}
+            THEN (stored.events_passed - stored.events_sampled) / extract(epoch FROM now() - stored.sampled_at)
+            ELSE stored.events_per_second
+        END
+    RETURNING transaction_id::text, position
+""".format(minute_over="stored.sampled_at < now() - interval '1 minute'")
+)
+
+# Transactions below the snapshot's xmin have all ended, so nothing can still appear at or before what this returns.
+READ_SETTLED = text("""
+    SELECT transaction_id::text, position, aggregate_id, version FROM events
+    WHERE (transaction_id, position) > (CAST(:transaction_id AS xid8), :position)
+      AND transaction_id < pg_snapshot_xmin(pg_current_snapshot())
+    ORDER BY events.transaction_id, position
+    LIMIT :batch
+""")
+
+# Two catch-ups may run at once: a checkpoint never moves back.
+MOVE_CHECKPOINT = text("""
+    UPDATE projector_checkpoints
+    SET transaction_id = CAST(:transaction_id AS xid8), position = :position, moved_at = now(), checked_at = now(),
+        events_passed = events_passed + :events
+    WHERE projector = :projector AND (transaction_id, position) < (CAST(:transaction_id AS xid8), :position)
+""")
+
+# A run that breaks off does not say so: readiness tells when none has come to its end for long.
+HAVE_COME_BY = text("UPDATE projector_checkpoints SET checked_at = now() WHERE projector = :projector")
+
+TRY_TO_BE_ALONE = text("SELECT pg_try_advisory_xact_lock(hashtext('orderlog.catch_up'), hashtext(:projector))")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """`transaction_id` is a 64-bit number; psycopg hands xid8 over as text."""
+
+    transaction_id: str
+    position: int
+
+
+@dataclass(slots=True)
+class CaughtUp:
+    """What one run did: settled events looked at, orders brought up to date, orders that failed."""
+
+    events: int = 0
+    projected: int = 0
+    failures: dict[str, Failure] = field(default_factory=dict)
+
+
+def catch_up(
+    sessions: sessionmaker[Session], name: str, projector: Projector[Any], patience: Patience | None = None
+) -> CaughtUp:
+    """Project what the settled events ask for, to the end of the log as it is now. Safe to run twice at once.
+
+    An order that fails is tried again by a later run, and parked in the end; the others go on. Raises as `project`
+    does, having moved the checkpoint over what is done."""
+    patience = patience or Patience()
+    retried = retry_due(sessions, name, projector, patience)
+    result = CaughtUp(projected=len(retried.versions.keys() - retried.failures), failures=retried.failures)
+    with sessions.begin() as session:
+        reached = Checkpoint(*session.execute(OPEN_CHECKPOINT, {"projector": name}).one())
+    _fold_counters(sessions, name)  # rebuilds and hints have changed rows too
+    while batch := _read_batch(sessions, reached):
+        behind = _behind(sessions, projector, batch)
+        if behind:
+            projected = project_patiently(sessions, name, projector, behind, patience)
+            result.failures.update(projected.failures)
+            result.projected += len(behind) - len(projected.failures)
+        reached = Checkpoint(batch[-1].transaction_id, batch[-1].position)
+        result.events += len(batch)
+        with sessions.begin() as session:
+            session.execute(MOVE_CHECKPOINT, {"projector": name, "events": len(batch), **asdict(reached)})
+        _fold_counters(sessions, name)
+        if len(batch) < BATCH:  # what has come meanwhile is left to the next run, or this one might never end
+            break
+    with sessions.begin() as session:
+        session.execute(HAVE_COME_BY, {"projector": name})
+    return result
+
+
+def _fold_counters(sessions: sessionmaker[Session], name: str) -> None:
+    if name in COUNTERS:
+        with sessions.begin() as session:
+            COUNTERS[name].fold(session)
+
+
+@contextmanager
+def alone(sessions: sessionmaker[Session], name: str) -> Iterator[bool]:
+    """Whether nobody else is in such a block for this projector; while one is long at work, others need not help."""
+    with sessions() as session:  # the lock ends with the transaction, which ends with the block or its process
+        yield bool(session.execute(TRY_TO_BE_ALONE, {"projector": name}).scalar_one())
+
+
+def _read_batch(sessions: sessionmaker[Session], reached: Checkpoint) -> Sequence[Row[Any]]:
+    with sessions.begin() as session:
+        return session.execute(READ_SETTLED, {**asdict(reached), "batch": BATCH}).all()
+
+
+def _behind(sessions: sessionmaker[Session], projector: Projector[Any], batch: Sequence[Row[Any]]) -> list[str]:
+    """The orders of these events whose view does not show them."""
+    versions: dict[str, int] = {}
+    for event in batch:
+        versions[event.aggregate_id] = max(event.version, versions.get(event.aggregate_id, 0))
+    with sessions.begin() as session:
+        return sorted(ids_behind(session, projector.tables[0], versions))

@@ -1,0 +1,138 @@
+"""Orders that a projector cannot bring further: tried again with growing pauses, then parked until somebody looks."""
+
+import logging
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Exists, delete, exists, func, or_, select, update
+from sqlalchemy.orm import Session, sessionmaker
+
+from core.event_sourcing.ids import IdList
+from core.event_sourcing.tables import events
+from core.projection.failures import RECORD, FailingOrder, projection_failures
+from core.projection.projector import Failure, Projected, Projector, project
+from core.safe_errors import describe, trace
+from core.settings import Patience
+
+logger = logging.getLogger(__name__)
+
+ORDERS_AT_ONCE = 1000
+
+
+def project_patiently(
+    sessions: sessionmaker[Session],
+    name: str,
+    projector: Projector[Any],
+    order_ids: Sequence[str],
+    patience: Patience,
+) -> Projected:
+    """Project; orders that fail are tried again by catch-up, and parked in the end. Raises as `project` does."""
+    projected = project(sessions, projector, order_ids)
+    if projected.failures:
+        with sessions.begin() as session:
+            record_failures(session, name, projected.failures.values(), patience)
+    return projected
+
+
+def record_failures(session: Session, name: str, failures: Iterable[Failure], patience: Patience) -> None:
+    """Count an attempt for each that was due one."""
+    for failure in sorted(failures, key=lambda each: each.order_id):
+        _record(session, name, failure, patience)
+
+
+def retry_due(sessions: sessionmaker[Session], name: str, projector: Projector[Any], patience: Patience) -> Projected:
+    """Try the orders whose pause is over, and forget those whose projection has gone on since.
+
+    One that has gone on is tried too: who brought it there may have died before recording what stopped it next.
+    Raises as `project` does."""
+    known = projection_failures.c
+    due = or_(known.next_attempt_at <= func.now(), _has_gone_on(projector))
+    query = select(known.order_id).where(known.projector == name, due).order_by(known.next_attempt_at, known.order_id)
+    with sessions.begin() as session:
+        order_ids = session.execute(query.limit(ORDERS_AT_ONCE)).scalars().all()
+    result = Projected()
+    if order_ids:
+        result = project_patiently(sessions, name, projector, sorted(order_ids), patience)
+    with sessions.begin() as session:
+        forget_overcome(session, name, projector)
+    return result
+
+
+def forget_overcome(session: Session, name: str, projector: Projector[Any]) -> None:
+    """Remove what is recorded of orders whose view shows the event that once failed and all that follow."""
+    shown = projector.tables[0].c
+    later = exists().where(events.c.aggregate_id == shown.order_id, events.c.version > shown.version)
+    overcome = _has_gone_on(projector).where(~later)
+    session.execute(delete(projection_failures).where(projection_failures.c.projector == name, overcome))
+
+
+def _has_gone_on(projector: Projector[Any]) -> Exists:
+    known, shown = projection_failures.c, projector.tables[0].c
+    return exists().where(shown.order_id == known.order_id, shown.version >= known.version)
+
+
+def parked_orders(session: Session, names: Collection[str]) -> list[FailingOrder]:
+    """The parked orders of these projectors, longest parked first."""
+    return _find(session, names, projection_failures.c.next_attempt_at.is_(None))
+
+
+def failures_of(session: Session, names: Collection[str], order_id: str) -> list[FailingOrder]:
+    """Where this order is parked or tried again."""
+    return _find(session, names, projection_failures.c.order_id == order_id)
+
+
+def _find(session: Session, names: Collection[str], condition: ColumnElement[bool]) -> list[FailingOrder]:
+    known = projection_failures.c
+    query = select(projection_failures).where(known.projector.in_(names), condition)
+    rows = session.execute(query.order_by(known.first_failed_at, known.order_id, known.projector)).mappings()
+    return [FailingOrder(**row) for row in rows]
+
+
+def failing_orders(session: Session, names: Collection[str]) -> list[tuple[str, str]]:
+    """(projector, order id) of each order that is parked or still tried again."""
+    known = projection_failures.c
+    query = select(known.projector, known.order_id).where(known.projector.in_(names))
+    return [(name, order_id) for name, order_id in session.execute(query.order_by(known.projector, known.order_id))]
+
+
+def retry_now(
+    sessions: sessionmaker[Session],
+    name: str,
+    projector: Projector[Any],
+    order_ids: Sequence[str],
+    patience: Patience,
+) -> Projected:
+    """Try these failing orders once; a parked one that fails again stays parked. Raises as `project` does."""
+    known, result = projection_failures.c, Projected()
+    for start in range(0, len(order_ids), ORDERS_AT_ONCE):
+        chosen = sorted(order_ids[start : start + ORDERS_AT_ONCE])
+        due = update(projection_failures).where(known.projector == name, IdList(chosen).among(known.order_id))
+        with sessions.begin() as session:
+            session.execute(due.values(next_attempt_at=func.now()))
+        projected = project_patiently(sessions, name, projector, chosen, patience)
+        result.versions.update(projected.versions)
+        result.failures.update(projected.failures)
+    with sessions.begin() as session:
+        forget_overcome(session, name, projector)
+    return result
+
+
+def _record(session: Session, name: str, failure: Failure, patience: Patience) -> None:
+    row = {
+        "projector": name,
+        "order_id": failure.order_id,
+        "version": failure.version,
+        "error": describe(failure.error),
+        "traceback": trace(failure.error),
+        "most": patience.attempts,
+        "first_pause": patience.first_pause,
+        "longest_pause": patience.longest_pause,
+    }
+    counted = session.execute(RECORD, row).one_or_none()
+    if counted is None:
+        return
+    what = (name, failure.order_id, failure.version, counted.attempts)
+    if counted.parked:
+        logger.error("Parked: the %s projector cannot apply order %s version %d; %d attempts.", *what)
+    else:
+        logger.warning("The %s projector failed on order %s version %d, attempt %d; it is tried again.", *what)

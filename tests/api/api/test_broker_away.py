@@ -1,0 +1,166 @@
+"""A broker that is away, or silent, neither fails a command nor makes it wait; hints flow again when it is back."""
+
+import http.client
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from statistics import median
+
+import pytest
+import simplejson
+from sqlalchemy.orm import Session, sessionmaker
+
+from tests.support.brokers import Broker, new_broker
+from tests.support.calls import stored_events
+from tests.support.web_server import WebServer
+
+PROMISED = 0.050  # seconds that an absent broker may add to a command
+FULL_SPEED = 0.025  # what noise may add; a command waits for no broker
+SAMPLE = 20
+
+Outage = Callable[[Broker], AbstractContextManager[None]]
+
+
+@contextmanager
+def killed(broker: Broker) -> Iterator[None]:
+    broker.kill()
+    yield
+    broker.start()
+
+
+@contextmanager
+def frozen(broker: Broker) -> Iterator[None]:
+    """Connections that are open stay open, new ones are accepted, nothing is answered."""
+    broker.pause()
+    try:
+        yield
+    finally:
+        broker.resume()
+
+
+@contextmanager
+def black_hole(broker: Broker) -> Iterator[None]:
+    """Another listener on the broker's port, which reads nothing and answers nothing."""
+    broker.kill()
+    with socket.create_server(("127.0.0.1", broker.port), backlog=1000):
+        yield
+    broker.start()
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    with new_broker(tmp_path_factory.mktemp("broker")) as server:
+        yield server
+
+
+@pytest.fixture
+def connection(database_url: str, broker: Broker, tmp_path: Path) -> Iterator[http.client.HTTPConnection]:
+    """To the application in a process of its own, which has sent its first hints."""
+    with WebServer(database_url, "", tmp_path / "web.log", BROKER_URL=broker.url) as web:
+        connection = web.connect()
+        for _ in range(5):
+            place(connection)
+        yield connection
+        connection.close()
+
+
+def place(connection: http.client.HTTPConnection) -> str:
+    """The new order's id."""
+    body = '{"customer_name": "山田太郎", "total_amount": 83000}'.encode()
+    connection.request("POST", "/orders", body, {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    document = simplejson.loads(answer.read())
+    assert answer.status == 201, document
+    return str(document["order_id"])
+
+
+def seconds_to_place(connection: http.client.HTTPConnection) -> float:
+    asked = time.perf_counter()
+    place(connection)
+    return time.perf_counter() - asked
+
+
+def sample(connection: http.client.HTTPConnection) -> float:
+    return median(seconds_to_place(connection) for _ in range(SAMPLE))
+
+
+def wait_for_a_new_hint(connection: http.client.HTTPConnection, broker: Broker) -> None:
+    """Hints flow again once the sender has noticed, which takes a second at the most and a command to try with."""
+    deadline = time.monotonic() + 5
+    while not is_told(broker, place(connection)):
+        assert time.monotonic() < deadline, "no hint arrives after the broker is back"
+
+
+def is_told(broker: Broker, order_id: str) -> bool:
+    """Whether the hint of this new order arrives within a second."""
+    deadline = time.monotonic() + 1
+    while time.monotonic() < deadline:
+        if [order_id, 1] in broker.take_hints():
+            return True
+        time.sleep(0.01)
+    return False
+
+
+@pytest.mark.parametrize("outage", [killed, frozen, black_hole])
+def test_commands_go_on_at_full_speed_and_hints_flow_again_afterwards(
+    connection: http.client.HTTPConnection, broker: Broker, sessions: sessionmaker[Session], outage: Outage
+) -> None:
+    before = sample(connection)
+    stored = stored_events(sessions)
+
+    with outage(broker):
+        first = seconds_to_place(connection)
+        during = sample(connection)
+        assert stored_events(sessions) == stored + 1 + SAMPLE
+
+    assert during - before < FULL_SPEED
+    assert first - before < 1  # one answer alone may be slow for any reason; the next test is strict
+    wait_for_a_new_hint(connection, broker)
+    assert sample(connection) - before < FULL_SPEED
+
+
+def test_even_the_command_that_finds_the_broker_silent_waits_50_ms_at_the_most(
+    connection: http.client.HTTPConnection, broker: Broker
+) -> None:
+    before = sample(connection)
+    finding_out = []
+    for _ in range(9):
+        with frozen(broker):
+            finding_out.append(seconds_to_place(connection))
+        wait_for_a_new_hint(connection, broker)
+
+    assert median(finding_out) - before < PROMISED
+
+
+def test_a_broker_that_was_never_there_costs_no_more(
+    connection: http.client.HTTPConnection, broker: Broker, database_url: str, tmp_path: Path
+) -> None:
+    log = tmp_path / "alone.log"
+    nowhere = broker.url.replace(f":{broker.port}/", ":1/")
+    with WebServer(database_url, "", log, BROKER_URL=nowhere) as web:
+        alone = web.connect()
+        place(alone)
+        assert sample(alone) - sample(connection) < PROMISED
+        alone.close()
+
+    assert log.read_text().count("catch-up will project it") == 1 + SAMPLE
+    assert "Traceback" not in log.read_text()
+
+
+def test_readiness_says_that_the_broker_is_silent_and_soon(
+    connection: http.client.HTTPConnection, broker: Broker
+) -> None:
+    def checks() -> dict[str, str]:
+        connection.request("GET", "/readyz")
+        found: dict[str, str] = simplejson.loads(connection.getresponse().read())["checks"]
+        return found
+
+    name = {"valkey": "redis"}.get(broker.name, broker.name)
+    assert checks()[name] == "ok"
+    with frozen(broker):
+        asked = time.monotonic()
+        assert checks()[name].endswith("does not answer; new events are shown by catch-up once it does")
+        assert time.monotonic() - asked < 2
+    assert checks()[name] == "ok"

@@ -1,0 +1,244 @@
+"""Waiting for what no worker shows: it ends in time, and holds nothing that others need."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import psycopg
+import pytest
+from flask.testing import FlaskClient
+from flask_migrate import upgrade
+from sqlalchemy.orm import Session, sessionmaker
+
+from core.database import ENGINE_OPTIONS
+from core.projection.catch_up import catch_up
+from core.projection.projector import project
+from core.read_models.wiring import PROJECTORS
+from local.servers import PostgresServer, ValkeyServer
+from tests.conftest import make_app
+from tests.support.calls import accepted, place, problem, read, send, show_everything
+from tests.support.remote import Remote
+from tests.support.web_server import WebServer
+from webapp.api.waiting import MOST_WAITS, RECHECK_SECONDS
+
+BACKENDS = "FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'orderlog%'"
+
+
+def elapsed(since: float) -> float:
+    return time.monotonic() - since
+
+
+def test_a_command_answers_as_usual_when_the_time_is_over(client: FlaskClient) -> None:
+    asked = time.monotonic()
+
+    answer = send(client, "place", "", {"Prefer": "wait=1"})
+
+    assert 1 <= elapsed(asked) < 3
+    accepted(answer, read(answer)["order_id"], version=1)
+    assert "Preference-Applied" not in answer.headers
+
+
+def test_a_command_waits_for_every_read_model(client: FlaskClient, sessions: sessionmaker[Session]) -> None:
+    order_id = place(client)
+    for name in ("summary", "details"):
+        answer = send(client, "add_item", order_id, {"Prefer": "wait=1"})
+        assert "Preference-Applied" not in answer.headers, name
+        project(sessions, PROJECTORS[name], [order_id])
+
+
+def test_a_query_that_may_not_wait_says_at_once_what_is_shown(
+    client: FlaskClient, sessions: sessionmaker[Session]
+) -> None:
+    order_id = place(client)
+    shown = read(send(client, "add_item", order_id))["position"]
+    show_everything(sessions)
+    position = read(send(client, "add_item", order_id))["position"]
+
+    answer = client.get(f"/orders/{order_id}?min_version=3")
+    assert problem(answer, 503, "read-model-behind")["version"] == 2
+    assert int(answer.headers["Retry-After"]) > 0
+    for path in ("/orders", "/orders/status/pending", "/orders/statistics"):
+        answer = client.get(f"{path}?min_position={position}")
+        assert problem(answer, 503, "read-model-behind")["position"] == shown, path
+        assert int(answer.headers["Retry-After"]) > 0
+        assert client.get(f"{path}?min_position={shown}").status_code == 200, path
+    assert read(client.get(f"/orders/{order_id}?min_version=2"))["version"] == 2
+
+
+def test_a_query_waits_as_long_as_it_may(client: FlaskClient) -> None:
+    answer = send(client, "place", "")
+    order_id, position = read(answer)["order_id"], read(answer)["position"]
+
+    for path in (f"/orders/{order_id}?min_version=1", f"/orders/{order_id}", f"/orders?min_position={position}"):
+        asked = time.monotonic()
+        problem(client.get(path, headers={"Prefer": "wait=1"}), 503, "read-model-behind")
+        assert 1 <= elapsed(asked) < 3, path
+
+
+def test_a_version_that_is_not_stored_is_not_waited_for(client: FlaskClient) -> None:
+    order_id = place(client)
+
+    asked = time.monotonic()
+    answer = client.get(f"/orders/{order_id}?min_version=2", headers={"Prefer": "wait=10"})
+    assert problem(answer, 404, "no-such-version")["latest_version"] == 1
+    problem(client.get("/orders/ORDER-404?min_version=2", headers={"Prefer": "wait=10"}), 404, "order-not-found")
+    assert elapsed(asked) < 3
+
+
+def test_a_position_counts_as_shown_with_and_without_a_checkpoint(
+    client: FlaskClient, sessions: sessionmaker[Session]
+) -> None:
+    first = read(send(client, "place", ""))["position"]
+    other = read(send(client, "place", ""))
+    project(sessions, PROJECTORS["summary"], [other["order_id"]])
+
+    # The later order is shown and the earlier is not, so nothing is up to either.
+    for position in (first, other["position"]):
+        answer = client.get(f"/orders?min_position={position}")
+        assert problem(answer, 503, "read-model-behind")["position"] == first - 1
+
+    catch_up(sessions, "summary", PROJECTORS["summary"])
+    assert len(read(client.get(f"/orders?min_position={other['position']}"))["orders"]) == 2
+    problem(client.get(f"/orders?min_position={other['position'] + 1}"), 503, "read-model-behind")
+
+
+def test_an_order_may_be_read_before_the_list_shows_it(client: FlaskClient, sessions: sessionmaker[Session]) -> None:
+    order_id = place(client)
+    project(sessions, PROJECTORS["details"], [order_id])
+
+    asked = time.monotonic()
+    answer = client.get(f"/orders/{order_id}?min_version=1", headers={"Prefer": "wait=10"})
+
+    assert read(answer)["version"] == 1
+    assert elapsed(asked) < 3
+
+
+@pytest.fixture
+def web(database_url: str, valkey: ValkeyServer, tmp_path: Path) -> Iterator[Remote]:
+    with WebServer(database_url, valkey.url, tmp_path / "web.log") as server:
+        yield server.client
+
+
+def place_and_wait(client: Remote, seconds: int) -> tuple[str | None, float]:
+    """Whether it was shown, and how long it took."""
+    asked = time.monotonic()
+    answer = send(client, "place", "", {"Prefer": f"wait={seconds}"})
+    assert answer.status_code == 201
+    return answer.headers.get("Preference-Applied"), elapsed(asked)
+
+
+def read_and_wait(client: Remote, path: str, seconds: int) -> tuple[str | None, float]:
+    """The same, of what nobody projects."""
+    asked = time.monotonic()
+    problem(client.get(path, {"Prefer": f"wait={seconds}"}), 503, "read-model-behind")
+    return None, elapsed(asked)
+
+
+def test_waits_are_capped_and_hold_no_connection_and_no_lock(
+    web: Remote, database_url: str, sessions: sessionmaker[Session]
+) -> None:
+    placed = read(send(web, "place", ""))
+    paths = [f"/orders/{placed['order_id']}?min_version=1", f"/orders?min_position={placed['position']}"]
+    tried = MOST_WAITS + 4
+    with ThreadPoolExecutor(tried) as threads, psycopg.connect(database_url, autocommit=True) as connection:
+        waits = [threads.submit(read_and_wait, web, path, 4) for path in paths * 2]
+        waits += [threads.submit(place_and_wait, web, 4) for _ in range(tried - len(waits))]
+        time.sleep(2)
+
+        busy = f"SELECT count(*) {BACKENDS} AND (state <> 'idle' OR xact_start IS NOT NULL)"
+        samples = [connection.execute(busy).fetchone() for _ in range(20)]
+        assert samples.count((0,)) >= 15  # each wait asks again once a second, for a moment
+        locks = "SELECT count(*) FROM pg_locks WHERE pid <> pg_backend_pid() AND relation::regclass::text LIKE 'order%'"
+        assert (0,) in [connection.execute(locks).fetchone() for _ in range(5)]
+        asked = time.monotonic()
+        assert place(web)
+        assert web.get("/orders").status_code == 200
+        assert elapsed(asked) < 1.5
+
+        seconds = sorted(taken for applied, taken in (each.result() for each in waits) if applied is None)
+
+    assert len(seconds) == tried
+    at_once, waited = seconds[: tried - MOST_WAITS], seconds[tried - MOST_WAITS :]
+    assert max(at_once) < 3.5
+    assert min(waited) >= 4
+
+
+def test_more_may_wait_than_the_pool_has_connections_on_several_processes(
+    database_url: str, valkey: ValkeyServer, tmp_path: Path, sessions: sessionmaker[Session]
+) -> None:
+    """All are shown by one projection, which wakes them."""
+    with WebServer(database_url, valkey.url, tmp_path / "web.log", processes=2) as server:
+        position = read(send(server.client, "place", ""))["position"]
+        ask = partial(server.client.get, f"/orders?min_position={position}", {"Prefer": "wait=10"})
+        with ThreadPoolExecutor(ENGINE_OPTIONS["pool_size"] + 2) as threads:
+            waits = [threads.submit(ask) for _ in range(ENGINE_OPTIONS["pool_size"] + 2)]
+            time.sleep(2)
+            asked = time.monotonic()
+            show_everything(sessions)
+            answers = [each.result() for each in waits]
+
+    assert elapsed(asked) < 5
+    assert sum(answer.status_code == 200 for answer in answers) >= MOST_WAITS
+    assert {answer.status_code for answer in answers} <= {200, 503}
+
+
+def wait_for_a_shown_order(web: Remote, sessions: sessionmaker[Session]) -> float:
+    """The seconds from the projection of a placed order to the answer of who waits for it."""
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(place_and_wait, web, 10)
+        time.sleep(0.5)
+        projected = time.monotonic()
+        show_everything(sessions)
+        applied, _ = waiting.result()
+    assert applied == "wait"
+    return elapsed(projected)
+
+
+def listeners(connection: psycopg.Connection) -> list[int]:
+    rows = connection.execute(f"SELECT pid {BACKENDS} AND application_name = 'orderlog listener'").fetchall()
+    return [pid for (pid,) in rows]
+
+
+def test_a_listener_that_is_cut_off_comes_back(web: Remote, database_url: str, sessions: sessionmaker[Session]) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection, ThreadPoolExecutor(1) as thread:
+        wait_for_a_shown_order(web, sessions)
+        [first] = listeners(connection)
+
+        waiting = thread.submit(place_and_wait, web, 10)
+        time.sleep(0.5)
+        connection.execute("SELECT pg_terminate_backend(%s)", [first])
+        time.sleep(0.2)
+        show_everything(sessions)  # while nobody listens
+        applied, seconds = waiting.result()
+        assert applied == "wait"
+        assert seconds < 0.7 + RECHECK_SECONDS + 2
+
+        wait_for_a_shown_order(web, sessions)
+        [second] = listeners(connection)
+        assert second != first
+
+
+def test_a_wait_outlives_a_restart_of_postgresql(tmp_path: Path, valkey: ValkeyServer) -> None:
+    with PostgresServer(tmp_path) as postgres, ThreadPoolExecutor(2) as threads:
+        app = make_app(postgres.url, valkey.url)
+        with app.app_context():
+            upgrade()
+            sessions = sessionmaker(app.extensions["sqlalchemy"].engine)
+        with WebServer(postgres.url, valkey.url, tmp_path / "web.log") as server:
+            placed = read(send(server.client, "place", ""))
+            command = threads.submit(place_and_wait, server.client, 10)
+            path = f"/orders/{placed['order_id']}?min_version=1"
+            query = threads.submit(server.client.get, path, {"Prefer": "wait=10"})
+            time.sleep(1)
+
+            postgres.kill()
+            time.sleep(1)
+            postgres.start()
+            show_everything(sessions)
+
+            assert command.result()[0] == "wait"
+            assert read(query.result())["version"] == 1
+            assert wait_for_a_shown_order(server.client, sessions) < 5
+        sessions.kw["bind"].dispose()

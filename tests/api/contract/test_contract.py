@@ -1,0 +1,156 @@
+"""The contract is what the service does: the same operations, limits and problems, and it is what is checked in."""
+
+import re
+import tomllib
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from jsonschema_rs import ValidationError
+from pydantic import BaseModel
+
+from core.orders import values
+from tests.support.calls import read
+from tests.support.contract import check_schema
+from webapp.api.schemas import AddOrderItemBody, CancelOrderBody, PlaceOrderBody, ShipOrderBody
+from webapp.contract.__main__ import CHECKED_IN, checked_in, text
+from webapp.contract.breaking import breaking_changes
+from webapp.contract.document import OPERATIONS, VERSION, document
+from webapp.contract.operation import NO_OPERATION
+from webapp.contract.reading import resolve
+from webapp.gate.auth import NEEDED_SCOPES
+from webapp.problems.catalogue import PROBLEMS
+from webapp.problems.explanations import EXPLANATIONS
+
+NOT_IN_THE_CONTRACT = {"contract.style_sheet"}  # a part of its page
+
+
+def test_it_is_what_is_checked_in() -> None:
+    broken = breaking_changes(checked_in(), document())
+    assert broken == [], "clients would break; if that is meant: make contract ACCEPT_BREAKING=1"
+    assert CHECKED_IN.read_text() == text(), "no client breaks by this change; write it down: make contract"
+
+
+def test_it_is_served_as_openapi_3_1_with_exact_numbers(client: FlaskClient) -> None:
+    served = read(client.get("/openapi.json"))
+
+    assert served["openapi"] == "3.1.0"
+    assert served["components"]["schemas"]["PlaceOrderBody"]["properties"]["total_amount"]["maximum"] == Decimal(
+        "999999999999.99"
+    )
+
+
+def test_its_version_is_that_of_the_project(project_root: Path) -> None:
+    assert tomllib.loads((project_root / "pyproject.toml").read_text())["project"]["version"] == VERSION
+
+
+def test_it_has_every_route_and_no_other(app: Flask) -> None:
+    routes = {
+        (rule.endpoint, method.lower(), re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        if rule.endpoint not in NOT_IN_THE_CONTRACT
+    }
+    assert {(operation.endpoint, operation.method, operation.path) for operation in OPERATIONS} == routes
+
+
+def test_it_names_the_scope_of_each_operation() -> None:
+    for operation in OPERATIONS:
+        needed = NEEDED_SCOPES[operation.endpoint]
+        described = document()["paths"][operation.path][operation.method]["security"]
+        assert described == ([{"apiKey": [needed]}] if needed else [])
+
+
+def test_what_some_problems_of_a_status_have_is_not_required_of_all() -> None:
+    responses = document()["paths"]["/orders"]["get"]["responses"]
+
+    def required(status: str, name: str) -> bool:
+        return bool(resolve(document(), responses[status]["headers"][name])["required"])
+
+    assert required("401", "WWW-Authenticate")
+    assert not required("403", "WWW-Authenticate")  # without keys, others are told nothing of them
+    assert required("429", "RateLimit-Limit")
+
+
+def test_each_problem_is_explained_and_answers_some_request() -> None:
+    answered = {problem for operation in OPERATIONS for problem in operation.every_problem} | {*NO_OPERATION}
+
+    assert set(PROBLEMS.values()) == answered
+    assert set(PROBLEMS.values()) == set(EXPLANATIONS)
+
+
+def test_each_example_keeps_to_its_schema() -> None:
+    for path, methods in document()["paths"].items():
+        for method, operation in methods.items():
+            examples = list(examples_of(operation))
+            assert examples, (method, path)
+            for example, schema in examples:
+                check_schema(example, schema)
+
+
+def examples_of(operation: dict[str, Any]) -> Any:
+    for parameter in (resolve(document(), each) for each in operation["parameters"]):
+        if "example" in parameter:
+            yield parameter["example"], parameter["schema"]
+    contents = [*operation.get("requestBody", {}).get("content", {}).values()]
+    for answer in operation["responses"].values():
+        contents += answer.get("content", {}).values()
+        for header in (resolve(document(), each) for each in answer["headers"].values()):
+            yield header["example"], header["schema"]
+    for content in contents:
+        if "example" in content:
+            yield content["example"], content["schema"]
+        for example in content.get("examples", {}).values():
+            yield resolve(document(), example)["value"], content["schema"]
+
+
+# The limits: each value beside the limit is judged by the schema as it is by the domain.
+
+LONG = "名" * (values.REASON_LENGTH + 1)
+NAMES = ["", " ", "\u3000", "\x07", "\u200b", "a\x00", "a", " a ", "山田太郎", 5, None, LONG]
+NAMES += ["名" * length for length in (values.NAME_LENGTH, values.NAME_LENGTH + 1)]
+TEXTS = [*NAMES, *("名" * length for length in (values.TRACKING_NUMBER_LENGTH, values.TRACKING_NUMBER_LENGTH + 1))]
+TEXTS += ["名" * values.REASON_LENGTH]
+AMOUNTS = [0, -1, 1, Decimal("0.01"), Decimal("0.001"), Decimal("-0.01"), True, "1", None]
+AMOUNTS += [values.LARGEST_AMOUNT, values.LARGEST_AMOUNT + Decimal("0.01"), Decimal("123456789012.37")]
+QUANTITIES = [0, 1, -1, Decimal("1.5"), Decimal("2.0"), values.LARGEST_QUANTITY, values.LARGEST_QUANTITY + 1, "1", True]
+
+
+@pytest.mark.parametrize(
+    ("model", "field", "tried"),
+    [
+        (PlaceOrderBody, "customer_name", TEXTS),
+        (PlaceOrderBody, "total_amount", AMOUNTS),
+        (AddOrderItemBody, "product_name", TEXTS),
+        (AddOrderItemBody, "quantity", QUANTITIES),
+        (AddOrderItemBody, "unit_price", AMOUNTS),
+        (CancelOrderBody, "reason", TEXTS),
+        (ShipOrderBody, "tracking_number", TEXTS),
+    ],
+)
+def test_a_schema_allows_what_the_domain_allows(model: type[BaseModel], field: str, tried: list[object]) -> None:
+    example = next(
+        operation.body_example for operation in OPERATIONS if operation.body is model and operation.body_example
+    )
+    for value in tried:
+        body = {**example, field: value}
+        assert allows_schema(model, body) is allows_domain(model, body), value
+
+
+def allows_schema(model: type[BaseModel], body: dict[str, object]) -> bool:
+    try:
+        check_schema(body, {"$ref": f"#/components/schemas/{model.__name__}"})
+    except ValidationError:
+        return False
+    return True
+
+
+def allows_domain(model: type[BaseModel], body: dict[str, object]) -> bool:
+    try:
+        model.model_validate(body)
+    except ValueError:
+        return False
+    return True

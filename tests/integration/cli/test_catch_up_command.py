@@ -1,0 +1,40 @@
+"""`flask catch-up` does what Beat asks the workers for, and says what came of it."""
+
+from flask.testing import FlaskCliRunner
+from sqlalchemy.orm import Session, sessionmaker
+
+from tests.support.examples import LAPTOP_ADDED, ORDER_ID, PLACED
+from tests.support.failing import end_pauses
+from tests.support.read_side import place, project_all, shown
+from tests.support.streams import append
+
+
+def test_it_says_what_it_did(sessions: sessionmaker[Session], runner: FlaskCliRunner) -> None:
+    place(sessions, ORDER_ID, "ORDER-002")
+    project_all(sessions, "ORDER-002")
+
+    result = runner.invoke(args=["catch-up"])
+
+    assert (result.exit_code, result.output.splitlines()) == (
+        0,
+        [
+            "summary: 2 events checked, 1 orders brought up to date",
+            "details: 2 events checked, 1 orders brought up to date",
+        ],
+    )
+
+
+def test_an_order_that_fails_is_named_each_time_it_is_tried(
+    sessions: sessionmaker[Session], runner: FlaskCliRunner
+) -> None:
+    append(sessions, [PLACED, PLACED, LAPTOP_ADDED])
+    place(sessions, "ORDER-002")
+    stopped = f"order {ORDER_ID} stopped before version 2: BrokenStream: "
+
+    for _ in range(2):
+        result = runner.invoke(args=["catch-up"])
+        assert result.exit_code == 1
+        assert f"summary: {stopped}" in result.stderr
+        assert f"details: {stopped}" in result.stderr
+        end_pauses(sessions)
+    assert shown(sessions) == {ORDER_ID: 1, "ORDER-002": 1}

@@ -1,0 +1,144 @@
+"""Who listens is told of views that have changed: once they are committed, and of nothing else."""
+
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+from sqlalchemy.orm import Session, sessionmaker
+
+from core.event_sourcing.ids import IdRange
+from core.projection.announcements import CHANNEL, EVERY_ORDER, announce_if_heard, listen
+from core.projection.catch_up import catch_up
+from core.projection.projector import project
+from core.projection.rebuild import rebuild_orders
+from core.read_models.wiring import PROJECTORS
+from core.settings import Patience
+from tests.support.examples import ORDER_ID
+from tests.support.read_side import place, place_many, run, shown, store, value
+
+SUMMARY = PROJECTORS["summary"]
+
+
+@pytest.fixture
+def listener(database_url: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        listen(connection)
+        yield connection
+
+
+def heard(listener: psycopg.Connection) -> list[str]:
+    return [news.payload for news in listener.notifies(timeout=0.2)]
+
+
+def test_a_projected_order_is_named(sessions: sessionmaker[Session], listener: psycopg.Connection) -> None:
+    place(sessions, ORDER_ID)
+    assert heard(listener) == []
+
+    project(sessions, SUMMARY, [ORDER_ID])
+
+    assert heard(listener) == [json.dumps([ORDER_ID])]
+
+
+def test_a_projection_that_changes_nothing_is_not_news(
+    sessions: sessionmaker[Session], listener: psycopg.Connection
+) -> None:
+    place(sessions, ORDER_ID)
+    project(sessions, SUMMARY, [ORDER_ID])
+    assert len(heard(listener)) == 1
+
+    project(sessions, SUMMARY, [ORDER_ID, "ORDER-404"])
+
+    assert heard(listener) == []
+
+
+def test_what_is_not_committed_is_not_announced(sessions: sessionmaker[Session], listener: psycopg.Connection) -> None:
+    place(sessions, ORDER_ID)
+    store(sessions, "ORDER-002", 1, "OrderInvented")
+    run(sessions, "ALTER TABLE order_summary_read_models ADD CHECK (order_id <> 'ORDER-001')")
+
+    project(sessions, SUMMARY, [ORDER_ID, "ORDER-002"])
+
+    assert heard(listener) == []
+
+
+@pytest.mark.parametrize(("number", "named"), [(50, True), (51, False)])
+def test_catch_up_names_few_orders_and_says_all_of_many(
+    sessions: sessionmaker[Session], listener: psycopg.Connection, number: int, named: bool
+) -> None:
+    order_ids = [f"{n:02}-{'x' * 61}" for n in range(number)]  # as long as ids may be
+    place(sessions, *order_ids)
+
+    catch_up(sessions, "summary", SUMMARY)
+
+    assert heard(listener) == [json.dumps(order_ids) if named else EVERY_ORDER]
+
+
+def test_a_rebuild_says_that_all_may_have_changed(
+    sessions: sessionmaker[Session], listener: psycopg.Connection
+) -> None:
+    place_many(sessions, 1000)
+
+    with sessions.begin() as session:
+        rebuild_orders(session, IdRange(), PROJECTORS, Patience())
+        assert heard(listener) == []
+
+    assert heard(listener) == [EVERY_ORDER]  # equal ones of a transaction are sent once
+
+
+def test_nothing_is_announced_while_nobody_has_said_that_they_listen(
+    sessions: sessionmaker[Session], database_url: str
+) -> None:
+    place(sessions, ORDER_ID)
+    with psycopg.connect(database_url, autocommit=True) as eavesdropper:
+        eavesdropper.execute(f"LISTEN {CHANNEL}")
+
+        project(sessions, SUMMARY, [ORDER_ID])
+
+        assert heard(eavesdropper) == []
+
+
+def test_who_comes_to_listen_waits_for_what_will_not_be_announced(
+    sessions: sessionmaker[Session], database_url: str
+) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection, ThreadPoolExecutor(1) as thread:
+        with sessions.begin() as session:
+            announce_if_heard(session, [ORDER_ID])
+            coming = thread.submit(listen, connection)
+            wait_for_lock(sessions)
+            with sessions.begin() as another:  # at the same time
+                announce_if_heard(another, ["ORDER-002"])
+            assert not coming.done()
+        coming.result(10)
+
+        with sessions.begin() as session:
+            announce_if_heard(session, ["ORDER-003"])
+        assert heard(connection) == [json.dumps(["ORDER-003"])]
+
+
+def wait_for_lock(sessions: sessionmaker[Session]) -> None:
+    while not value(sessions, "SELECT count(*) FROM pg_locks WHERE NOT granted"):
+        pass
+
+
+def test_nobody_who_waits_is_missed_however_projections_and_listeners_come_and_go(
+    sessions: sessionmaker[Session], database_url: str
+) -> None:
+    order_ids = [f"ORDER-{number:03}" for number in range(120)]
+    place(sessions, *order_ids)
+
+    def is_told(order_id: str) -> bool:
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            listen(connection)
+            if order_id in shown(sessions):
+                return True
+            return any(order_id in news.payload for news in connection.notifies(timeout=10))
+
+    with ThreadPoolExecutor(4) as listeners, ThreadPoolExecutor(3) as workers:
+        waits = [listeners.submit(is_told, order_id) for order_id in order_ids]
+        for order_id in order_ids:
+            workers.submit(project, sessions, SUMMARY, [order_id])
+            time.sleep(0.01)  # about as long as it takes to come and listen
+        assert all(each.result() for each in waits)

@@ -1,0 +1,116 @@
+"""The tasks do what hints and Beat ask for, and one read model's trouble is not another's."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import text
+from sqlalchemy.orm import Session, sessionmaker
+
+from core.projection.catch_up import alone
+from tests.support.examples import LAPTOP_ADDED, ORDER_ID
+from tests.support.make_run import wait_until
+from tests.support.read_side import place, project_all, run, shown, value
+from tests.support.streams import append
+from worker import tasks
+
+SUMMARY, DETAILS = "order_summary_read_models", "order_details_read_models"
+
+
+@pytest.fixture(autouse=True)
+def worker(app: Flask) -> Iterator[None]:
+    """A worker of the test's own; the application has named its database."""
+    forget()
+    yield
+    tasks.finish()
+    if tasks.sessions.made:
+        tasks.sessions.made.kw["bind"].dispose()
+    forget()
+
+
+def forget() -> None:
+    for each in (tasks.sessions, tasks.patience, tasks.hints):
+        each.forget()
+
+
+def test_a_hint_is_projected_while_there_is_no_catch_up(sessions: sessionmaker[Session], client: FlaskClient) -> None:
+    place(sessions, ORDER_ID)
+
+    tasks.project_event(ORDER_ID, 1)
+    tasks.hints().wait()
+
+    assert client.get("/readyz").get_json()["status"] == "degraded"
+    assert shown(sessions, SUMMARY) == shown(sessions, DETAILS) == {ORDER_ID: 1}
+
+
+def test_a_row_that_stays_locked_holds_no_other_order_back(
+    sessions: sessionmaker[Session], caplog: pytest.LogCaptureFixture
+) -> None:
+    place(sessions, ORDER_ID)
+    project_all(sessions, ORDER_ID)
+    append(sessions, [LAPTOP_ADDED], after=1)
+    with sessions() as other:
+        other.execute(text(f"SELECT FROM {SUMMARY} WHERE order_id = '{ORDER_ID}' FOR UPDATE"))
+        tasks.project_event(ORDER_ID, 2)
+        wait_until(lambda: value(sessions, "SELECT count(*) FROM pg_locks WHERE NOT granted") > 0, 10)
+        place(sessions, "ORDER-002")
+        for order_id in (ORDER_ID, "ORDER-002"):  # they gather, and are tried together first
+            tasks.project_event(order_id, 1)
+        tasks.hints().wait()
+
+        assert shown(sessions, SUMMARY) == {ORDER_ID: 1, "ORDER-002": 1}
+        assert shown(sessions, DETAILS) == {ORDER_ID: 2, "ORDER-002": 1}
+        assert {said.split(" (")[0] for said in caplog.messages} == {f"Not projected into summary: {ORDER_ID}"}
+
+        tasks.catch_up()
+        assert "Catch-up of summary broke off (LockNotAvailable" in caplog.messages[-1]
+
+    tasks.catch_up()
+    assert shown(sessions, SUMMARY) == {ORDER_ID: 2, "ORDER-002": 1}
+    assert value(sessions, "SELECT count(*) FROM projection_failures") == 0
+
+
+def test_catch_up_projects_what_hints_missed_and_makes_the_service_ready(
+    sessions: sessionmaker[Session], client: FlaskClient
+) -> None:
+    place(sessions, ORDER_ID)
+
+    tasks.catch_up()
+
+    assert shown(sessions, SUMMARY) == shown(sessions, DETAILS) == {ORDER_ID: 1}
+    assert client.get("/readyz").get_json()["status"] == "ready"
+
+
+def test_a_catch_up_leaves_alone_what_another_is_at(sessions: sessionmaker[Session]) -> None:
+    place(sessions, ORDER_ID)
+
+    with alone(sessions, "summary"):
+        tasks.catch_up()
+
+    assert (shown(sessions, SUMMARY), shown(sessions, DETAILS)) == ({}, {ORDER_ID: 1})
+
+
+@pytest.mark.parametrize("by", ["hint", "catch-up"])
+def test_a_read_model_whose_table_is_missing_is_logged_and_holds_no_other_back(
+    sessions: sessionmaker[Session], caplog: pytest.LogCaptureFixture, by: str
+) -> None:
+    place(sessions, ORDER_ID)
+    run(sessions, f"ALTER TABLE {SUMMARY} RENAME TO away")
+
+    with caplog.at_level(logging.WARNING):
+        if by == "hint":
+            tasks.project_event(ORDER_ID, 1)
+            tasks.hints().wait()
+        else:
+            tasks.catch_up()
+
+    assert shown(sessions, DETAILS) == {ORDER_ID: 1}
+    [warning] = caplog.messages
+    assert f'UndefinedTable: relation "{SUMMARY}" does not exist' in warning
+    assert value(sessions, "SELECT count(*) FROM projection_failures") == 0
+
+    run(sessions, f"ALTER TABLE away RENAME TO {SUMMARY}")
+    tasks.catch_up()
+    assert shown(sessions, SUMMARY) == {ORDER_ID: 1}

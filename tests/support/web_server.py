@@ -1,0 +1,115 @@
+"""The application behind a real web server, as the Procfile starts it, for what a test client cannot show."""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+import simplejson
+
+from local.program import stop
+from local.servers import free_port
+from tests.support.remote import Remote
+
+PROJECT = Path(__file__).parent.parent.parent
+START_SECONDS = 30.0
+
+
+class WebServer:
+    """Serves on a free loopback port while the block runs."""
+
+    def __init__(
+        self,
+        database_url: str,
+        redis_url: str,
+        log: Path,
+        *,
+        processes: int = 1,
+        app: str = "webapp:create_app",
+        **environment: str,
+    ) -> None:
+        self.port = free_port(0)
+        self._app = app
+        self._environment = {
+            "DATABASE_URL": database_url,
+            "REDIS_URL": redis_url,
+            "ORDERLOG_AUTH": "off",
+            "HOST": "127.0.0.1",
+            "PORT": str(self.port),
+            "WEB_PROCESSES": str(processes),
+            **environment,
+        }
+        self._log = log
+
+    def __enter__(self) -> Self:
+        command = [sys.executable, "-m", "webapp.serve", self._app]
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                command,
+                cwd=PROJECT,
+                env={**os.environ, **self._environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while not self._listens():
+            assert self._process.poll() is None, self._log.read_text()
+            assert time.monotonic() < deadline, self._log.read_text()
+            time.sleep(0.02)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        stop(self._process, signal.SIGTERM, seconds=10)
+
+    def ask_to_stop(self) -> None:
+        self._process.send_signal(signal.SIGTERM)
+
+    def wait_for_end(self, seconds: float) -> int:
+        """The exit status."""
+        return self._process.wait(seconds)
+
+    @property
+    def client(self) -> Remote:
+        return Remote(self.port)
+
+    def connect(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+
+    def raw(self, request: bytes, *, then_close_sending: bool = False) -> "RawAnswer":
+        """Send these bytes, or as many as the server takes, and read until it closes the connection."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+            with suppress(OSError):
+                connection.sendall(request)
+                if then_close_sending:
+                    connection.shutdown(socket.SHUT_WR)
+            received = b""
+            while part := connection.recv(65536):
+                received += part
+        return RawAnswer(received)
+
+    def _listens(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+
+class RawAnswer:
+    def __init__(self, received: bytes) -> None:
+        head, _, self.body = received.partition(b"\r\n\r\n")
+        status_line, *lines = head.decode("latin-1").split("\r\n")
+        self.status = int(status_line.split(" ")[1])
+        self.headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+
+    @property
+    def document(self) -> Any:
+        return simplejson.loads(self.body.decode())
