@@ -13,10 +13,10 @@ from core.idempotency import prune
 from core.projection.catch_up import alone
 from core.projection.catch_up import catch_up as run_catch_up
 from core.projection.parking import project_patiently
-from core.projection.projector import Projector, waited_for_lock, will_pass
+from core.projection.projector import Projector
 from core.projection.rebuild import rebuild_next_range
 from core.read_models.wiring import PROJECTORS
-from core.safe_errors import describe
+from core.safe_errors import describe, is_transient, waited_for_lock
 from core.settings import Patience, Settings
 from worker.app import app
 from worker.hints import Hints
@@ -65,7 +65,7 @@ def _project_into(name: str, projector: Projector[Any], order_ids: Sequence[str]
                 _project_into(name, projector, [order_id])
             return
         what = (name, ", ".join(order_ids), describe(error))
-        unexpected = None if will_pass(error) else error
+        unexpected = None if is_transient(error) else error
         logger.warning("Not projected into %s: %s (%s); catch-up will.", *what, exc_info=unexpected)
 
 
@@ -84,7 +84,7 @@ def catch_up() -> None:
                 if nobody_else:
                     run_catch_up(sessions(), name, projector, patience())
         except Exception as error:
-            if not will_pass(error):
+            if not is_transient(error):
                 raise
             logger.warning("Catch-up of %s broke off (%s); the next one goes on.", name, describe(error))
 

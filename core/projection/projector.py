@@ -5,19 +5,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-import psycopg
-from psycopg.errors import (
-    CannotCoerce,
-    DatatypeMismatch,
-    LockNotAvailable,
-    ProgramLimitExceeded,
-    RaiseException,
-    UndefinedFunction,
-)
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Table
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.database import driver_connection, pipelined
@@ -26,18 +15,10 @@ from core.event_sourcing.postgres_store import recorded
 from core.event_sourcing.statements import COLUMNS
 from core.projection.announcements import announce_if_heard
 from core.projection.rows import FEW, read_later
+from core.safe_errors import is_transient
 
 MANY = 1000  # events
 AGGREGATE_ID, VERSION = (COLUMNS.split(", ").index(name) for name in ("aggregate_id", "version"))
-REFUSALS = (
-    psycopg.DataError,
-    psycopg.IntegrityError,
-    DatatypeMismatch,
-    CannotCoerce,
-    UndefinedFunction,
-    ProgramLimitExceeded,
-    RaiseException,
-)
 
 
 class View(Protocol):
@@ -100,7 +81,7 @@ def project(sessions: sessionmaker[Session], projector: Projector[Any], order_id
         with sessions.begin() as session:
             return _project(session, projector, order_ids)
     except Exception as error:  # what does not pass is some order's own fault, and found out below
-        if will_pass(error):
+        if is_transient(error):
             raise
     result = Projected()
     for order_id in order_ids:  # a row that cannot be written keeps nobody else's from being written
@@ -108,25 +89,6 @@ def project(sessions: sessionmaker[Session], projector: Projector[Any], order_id
         result.versions.update(alone.versions)
         result.failures.update(alone.failures)
     return result
-
-
-def waited_for_lock(error: Exception) -> bool:
-    """Whether somebody holds a row for longer than this connection waits."""
-    return isinstance(_cause(error), LockNotAvailable)
-
-
-def will_pass(error: Exception) -> bool:
-    """Whether the fault is the database's and not the event's; the event's are values that its row cannot hold."""
-    cause = _cause(error)
-    if not isinstance(cause, psycopg.Error):
-        return isinstance(cause, PoolTimeout)
-    cannot_be_sent = isinstance(cause, psycopg.ProgrammingError) and cause.sqlstate is None
-    return not cannot_be_sent and not isinstance(cause, REFUSALS)
-
-
-def _cause(error: Exception) -> BaseException | None:
-    """The driver's error, which COPY and pipelines raise themselves."""
-    return error.orig if isinstance(error, DBAPIError) else error
 
 
 def _project_alone(sessions: sessionmaker[Session], projector: Projector[Any], order_id: str) -> Projected:
@@ -137,7 +99,7 @@ def _project_alone(sessions: sessionmaker[Session], projector: Projector[Any], o
             with sessions.begin() as session:
                 projected = _project(session, projector, [order_id], most)
         except Exception as error:  # a projector may raise anything; what will pass is raised again
-            if will_pass(error):
+            if is_transient(error):
                 raise
             if most == 1:
                 return Projected({}, {order_id: Failure(order_id, _shown(sessions, projector, order_id) + 1, error)})

@@ -12,10 +12,11 @@ from core.event_sourcing.ids import Ids
 from core.event_sourcing.streams import read_streams
 from core.projection.announcements import announce
 from core.projection.parking import record_failures
-from core.projection.projector import Failure, Projector, fold_rows, read_rows, will_pass
+from core.projection.projector import Failure, Projector, fold_rows, read_rows
 from core.projection.rebuild_plan import claim_range
 from core.projection.rows import delete_rows
 from core.read_models.wiring import COUNTERS
+from core.safe_errors import is_transient
 from core.settings import Patience
 
 Stream = Sequence[RecordedEvent | Failure]
@@ -114,7 +115,7 @@ def _refusal(
         with session.begin_nested():
             projector.replace(session, views, locked)
     except Exception as error:  # a projector may raise anything; what will pass is raised again
-        if will_pass(error):
+        if is_transient(error):
             raise
         return error
     return None

@@ -13,8 +13,6 @@ from typing import Any
 import psycopg
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from psycopg.errors import LockNotAvailable
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.command_handler import OrderCommandHandler
@@ -29,6 +27,7 @@ from core.projection.projector import Projector
 from core.projection.rebuild import rebuild_next_range
 from core.projection.rebuild_plan import RebuildPlan
 from core.read_models.details import DetailsProjector
+from core.safe_errors import waited_for_lock
 from core.settings import Patience
 from tests.drills.compare import Findings, compare, compare_as_shown, orders_behind
 from tests.drills.journal import Journal
@@ -134,8 +133,7 @@ class OrderMachine(RuleBasedStateMachine):
 
     def check_end(self, process: Process) -> None:
         error = process.error
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        if error is not None and not process.killed and not isinstance(cause, LockNotAvailable):
+        if error is not None and not process.killed and not waited_for_lock(error):
             raise AssertionError("nothing else may go wrong") from error
 
     def release(self, index: int) -> Process:

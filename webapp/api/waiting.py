@@ -15,8 +15,6 @@ from typing import Any
 
 import psycopg
 from flask import current_app
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from core.database import NOTICE_SILENCE
@@ -24,7 +22,7 @@ from core.projection.announcements import EVERY_ORDER, listen
 from core.projection.projector import Projector
 from core.projection.visibility import replays, shown_position, shown_version
 from core.read_models.wiring import PROJECTORS
-from core.safe_errors import describe
+from core.safe_errors import DATABASE_ERRORS, describe
 from webapp.database import has_replica, read_sessions, sessions
 
 logger = logging.getLogger(__name__)
@@ -143,7 +141,7 @@ def _asks(question: Callable[[Session], bool]) -> Callable[[], bool]:
         try:
             with read_sessions().begin() as session:
                 return question(session)
-        except (DBAPIError, PoolTimeout) as error:
+        except DATABASE_ERRORS as error:
             logger.warning("Nobody can say yet whether a read model shows what is waited for (%s).", describe(error))
             return False
 

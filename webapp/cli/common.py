@@ -7,14 +7,11 @@ from datetime import datetime
 from typing import Any
 
 import click
-import psycopg
 from psycopg.errors import UndefinedColumn, UndefinedTable
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from core.projection.projector import Projector
 from core.read_models.wiring import PROJECTORS
-from core.safe_errors import describe
+from core.safe_errors import DATABASE_ERRORS, describe, original
 from core.settings import Patience, Settings
 
 READ_MODEL = click.Choice(list(PROJECTORS))
@@ -35,8 +32,8 @@ def database_faults() -> Iterator[None]:
     """A database that fails is one clear sentence and exit status 1."""
     try:
         yield
-    except (DBAPIError, PoolTimeout, psycopg.Error) as error:  # COPY raises the driver's own
-        unmigrated = isinstance(getattr(error, "orig", error), UndefinedTable | UndefinedColumn)
+    except DATABASE_ERRORS as error:
+        unmigrated = isinstance(original(error), UndefinedTable | UndefinedColumn)
         advice = "is not migrated; run `flask db upgrade`" if unmigrated else "failed; run the command again"
         raise click.ClickException(f"The database {advice}. ({describe(error)})") from error
 

@@ -4,12 +4,11 @@ from alembic.script import ScriptDirectory
 from flask import Blueprint, current_app
 from flask.typing import ResponseReturnValue
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from core.durability import dangers
 from core.projection.status import seconds_since_catch_up
 from core.read_models.wiring import PROJECTORS
+from core.safe_errors import DATABASE_ERRORS
 from webapp.database import db, migrate
 from webapp.health import readiness
 from webapp.problems import catalogue as problems
@@ -46,7 +45,7 @@ def _postgresql() -> str:
         session = db.session()
         found = session.execute(text("SELECT to_regclass('alembic_version')")).scalar()
         version = session.execute(text("SELECT version_num FROM alembic_version")).scalar() if found else None
-    except (DBAPIError, PoolTimeout):
+    except DATABASE_ERRORS:
         return "PostgreSQL does not answer"
     migrations = ScriptDirectory(migrate.directory)
     wanted = migrations.get_current_head()
@@ -59,7 +58,7 @@ def _postgresql() -> str:
 def _catch_up() -> str:
     try:
         seconds = seconds_since_catch_up(db.session(), PROJECTORS)
-    except (DBAPIError, PoolTimeout):
+    except DATABASE_ERRORS:
         return "PostgreSQL does not answer"
     if seconds is None:
         return "catch-up has never come by; see that beat and a worker run"
@@ -72,5 +71,5 @@ def _danger() -> str:
     """Nothing where the server keeps what it acknowledges."""
     try:
         return " ".join(dangers(db.session()))
-    except (DBAPIError, PoolTimeout):
+    except DATABASE_ERRORS:
         return "PostgreSQL does not answer"

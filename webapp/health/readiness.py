@@ -6,12 +6,11 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from core.projection.status import last_catch_up
 from core.read_models.wiring import PROJECTORS
+from core.safe_errors import DATABASE_ERRORS
 from core.settings import is_redis
 from webapp.database import has_replica, read_sessions, sessions
 
@@ -64,7 +63,7 @@ def _replica() -> str:
     try:
         with read_sessions().begin() as replica, sessions().begin() as primary:
             return _of_replica(replica, primary)
-    except (DBAPIError, PoolTimeout):
+    except DATABASE_ERRORS:
         return "the replica does not answer; queries are refused, commands go on"
 
 

@@ -7,7 +7,7 @@ import psycopg
 from flask import Flask, Response
 from flask.typing import ResponseReturnValue
 from flask_limiter.errors import RateLimitExceeded
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
@@ -17,7 +17,7 @@ from core.event_sourcing.codec import UnknownEventType
 from core.idempotency import KeyUsedForAnotherRequest
 from core.orders.errors import InvalidValue, OrderAlreadyPlaced, OrderNotFound, RefusedByStatus
 from core.read_models.history import NoSuchVersion, NotPlacedYet
-from core.safe_errors import describe
+from core.safe_errors import describe, original
 from webapp.api.headers import InvalidHeader
 from webapp.api.json_text import InvalidJson
 from webapp.api.requests import InvalidRequest, UnsupportedMediaType
@@ -130,8 +130,7 @@ def _programming(error: Exception) -> Response:
 
 def _sqlstate(error: Exception) -> str | None:
     """PostgreSQL's code for it; None for what it has not said."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    return getattr(cause, "sqlstate", None)
+    return getattr(original(error), "sqlstate", None)
 
 
 def _unexpected(error: Exception) -> Response:

@@ -11,10 +11,10 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.projection.catch_up import BATCH, catch_up
-from core.projection.projector import will_pass
 from core.read_models.header import OrderHeader
 from core.read_models.summary import SummaryProjector
 from core.read_models.wiring import PROJECTORS
+from core.safe_errors import is_transient
 from tests.support.examples import LAPTOP_ADDED
 from tests.support.failing import AT_ONCE
 from tests.support.read_side import checkpoint, place, place_many, project_all, run, shown, value
@@ -38,11 +38,11 @@ def failures(sessions: sessionmaker[Session]) -> int:
     return int(value(sessions, "SELECT count(*) FROM projection_failures"))
 
 
-def assert_will_pass(sessions: sessionmaker[Session], projector: SummaryProjector) -> None:
+def assert_transient(sessions: sessionmaker[Session], projector: SummaryProjector) -> None:
     """The run raises and holds nothing against anybody; the next one shows everything."""
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - will_pass is what is asserted of it
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - is_transient is what is asserted of it
         catch_up(sessions, "summary", projector, AT_ONCE)
-    assert will_pass(caught.value), caught.value
+    assert is_transient(caught.value), caught.value
     assert (shown(sessions), failures(sessions), checkpoint(sessions)) == ({}, 0, 0)
     catch_up(sessions, "summary", SUMMARY, AT_ONCE)
     assert len(shown(sessions)) == value(sessions, "SELECT count(DISTINCT aggregate_id) FROM events")
@@ -59,14 +59,14 @@ def end_own_backend(session: Session) -> None:
 def test_a_connection_killed_during_a_projection(sessions: sessionmaker[Session], orders: int) -> None:
     place_many(sessions, orders)
 
-    assert_will_pass(sessions, Disturbed(end_own_backend))
+    assert_transient(sessions, Disturbed(end_own_backend))
 
 
 @pytest.mark.parametrize("orders", [3, 30], ids=["before an INSERT", "before a COPY"])
 def test_a_database_that_takes_no_writes(sessions: sessionmaker[Session], orders: int) -> None:
     place_many(sessions, orders)
 
-    assert_will_pass(sessions, Disturbed(lambda session: session.execute(text("SET TRANSACTION READ ONLY"))))
+    assert_transient(sessions, Disturbed(lambda session: session.execute(text("SET TRANSACTION READ ONLY"))))
 
 
 def complain_past_sqlalchemy(session: Session) -> None:
@@ -78,7 +78,7 @@ def complain_past_sqlalchemy(session: Session) -> None:
 def test_a_fault_that_copy_meets(sessions: sessionmaker[Session]) -> None:
     place(sessions, "ORDER-001")
 
-    assert_will_pass(sessions, Disturbed(complain_past_sqlalchemy))
+    assert_transient(sessions, Disturbed(complain_past_sqlalchemy))
 
 
 COMPLAIN = "DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{}'; END $$"
@@ -106,7 +106,7 @@ SQLSTATES = {
 
 
 def test_what_the_database_says_decides(sessions: sessionmaker[Session]) -> None:
-    assert {sqlstate: will_pass(complaint(sessions, sqlstate)) for sqlstate in SQLSTATES} == SQLSTATES
+    assert {sqlstate: is_transient(complaint(sessions, sqlstate)) for sqlstate in SQLSTATES} == SQLSTATES
 
 
 def complaint(sessions: sessionmaker[Session], sqlstate: str) -> Exception:
@@ -133,7 +133,7 @@ def test_a_deadlock(sessions: sessionmaker[Session]) -> None:
         with pytest.raises(DeadlockDetected) as caught:
             projecting.result(10)
 
-    assert will_pass(caught.value)
+    assert is_transient(caught.value)
     assert failures(sessions) == 0
     catch_up(sessions, "summary", SUMMARY, AT_ONCE)
     assert shown(sessions) == {"ORDER-001": 2, "ORDER-002": 2}
@@ -151,7 +151,7 @@ def test_a_table_that_is_still_to_come(sessions: sessionmaker[Session]) -> None:
         catch_up(sessions, "summary", SUMMARY, AT_ONCE)
     run(sessions, "ALTER TABLE away RENAME TO order_summary_read_models")
 
-    assert will_pass(caught.value)
+    assert is_transient(caught.value)
     assert failures(sessions) == 0
     catch_up(sessions, "summary", SUMMARY, AT_ONCE)
     assert shown(sessions) == {"ORDER-001": 1}
