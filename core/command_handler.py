@@ -4,22 +4,13 @@ import random
 import time
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
-from typing import assert_never
 
 from core.event_sourcing.event_store import OpenStore, RecordedEvent, WrongExpectedVersion
 from core.event_sourcing.repository import OrderRepository
 from core.idempotency import IdempotencyKey
-from core.orders.commands import (
-    AddOrderItem,
-    CancelOrder,
-    ConfirmOrder,
-    OrderChange,
-    OrderCommand,
-    PlaceOrder,
-    ShipOrder,
-)
+from core.orders.commands import OrderCommand, PlaceOrder
 from core.orders.errors import OrderAlreadyPlaced
-from core.orders.order import Order
+from core.orders.order import decide, place
 
 ATTEMPTS = 8
 LONGEST_FIRST_PAUSE = 0.005
@@ -92,30 +83,3 @@ class OrderCommandHandler:
                 now = max(now, last_event_at)  # clocks differ, but an order's history never runs backwards
                 decide(order, command, now)
             return orders.save(order, now=now, metadata=metadata, once=once, replayed=replayed)
-
-
-def place(command: PlaceOrder, now: datetime) -> Order:
-    """Raises InvalidValue."""
-    return Order.place(
-        order_id=command.order_id, customer_name=command.customer_name, total_amount=command.total_amount, now=now
-    )
-
-
-def decide(order: Order, command: OrderChange, now: datetime) -> None:
-    """Let the order record what the command asks for. Raises OrderError."""
-    match command:
-        case AddOrderItem():
-            order.add_item(
-                product_name=command.product_name,
-                quantity=command.quantity,
-                unit_price=command.unit_price,
-                now=now,
-            )
-        case ConfirmOrder():
-            order.confirm(now=now)
-        case CancelOrder():
-            order.cancel(reason=command.reason, now=now)
-        case ShipOrder():
-            order.ship(tracking_number=command.tracking_number, now=now)
-        case _:
-            assert_never(command)

@@ -1,4 +1,4 @@
-"""Several streams at once, as the read side reads them, within the session's transaction."""
+"""Streams as the read side reads them: several at once, within the session's transaction, and checked for gaps."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -8,11 +8,28 @@ from sqlalchemy import Text, cast, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
+from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.ids import Ids
 from core.event_sourcing.statements import COLUMNS
 from core.event_sourcing.tables import events
+from core.orders.events import OrderPlaced
 
 READ = [events.c[name] for name in COLUMNS.split(", ")]
+
+
+class BrokenStream(Exception):
+    """A stream that does not begin with OrderPlaced, or has a gap or a repeat; nothing may be made from it."""
+
+    def __init__(self, aggregate_id: str, shown: int, version: int) -> None:
+        super().__init__(
+            f"Event {version} of {aggregate_id} cannot follow event {shown}; OrderPlaced comes first and only first."
+        )
+
+
+def require_next(recorded: RecordedEvent, version: int) -> None:
+    """Raises BrokenStream unless this is the event after `version`, and OrderPlaced if that is 0, and only then."""
+    if recorded.version != version + 1 or isinstance(recorded.event, OrderPlaced) != (version == 0):
+        raise BrokenStream(recorded.aggregate_id, version, recorded.version)
 
 
 def read_streams(session: Session, ids: Ids) -> Iterator[tuple[Any, ...]]:

@@ -16,7 +16,9 @@ class AggregateRoot(ABC, Generic[Event]):
 
     @abstractmethod
     def apply(self, event: Event) -> None:
-        """Change the state as the event says. Never refuses: the event has happened."""
+        """Change the state as the event says; `version` is already that of this event.
+
+        Never refuses: the event has happened."""
 
     def record(self, event: Event) -> None:
         """Take a new event: apply it and keep it until it is stored."""
@@ -26,8 +28,8 @@ class AggregateRoot(ABC, Generic[Event]):
     def replay(self, events: Iterable[Event]) -> None:
         """Apply events that have been stored, in the order of their versions."""
         for event in events:
-            self.apply(event)
             self.version += 1
+            self.apply(event)
 
     @property
     def committed_version(self) -> int:

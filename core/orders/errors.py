@@ -40,7 +40,7 @@ class RefusedByStatus(OrderError):
 
 
 class OnlyPendingOrdersTakeItems(RefusedByStatus):
-    rule = "items can be added only while it is pending"
+    rule = "items can change only while it is pending"
 
 
 class OnlyPendingOrdersCanBeConfirmed(RefusedByStatus):

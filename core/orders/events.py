@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import assert_never
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,3 +44,20 @@ class OrderShipped:
 
 
 OrderEvent = OrderPlaced | OrderItemAdded | OrderConfirmed | OrderCancelled | OrderShipped
+
+
+def sentence(event: OrderEvent) -> str:
+    """The event for a person to read, as the audit trail shows it."""
+    match event:
+        case OrderPlaced():
+            return f"Order placed for {event.customer_name}, total amount {event.total_amount:,}."
+        case OrderItemAdded():
+            return f"{event.quantity} x {event.product_name} at {event.unit_price:,} added."
+        case OrderConfirmed():
+            return "Order confirmed."
+        case OrderCancelled():
+            return f"Order cancelled: {event.reason}."
+        case OrderShipped():
+            return f"Order shipped under tracking number {event.tracking_number}."
+        case _:
+            assert_never(event)

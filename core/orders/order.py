@@ -8,6 +8,7 @@ from typing import Any, assert_never
 
 from core.orders import values
 from core.orders.aggregate_root import AggregateRoot
+from core.orders.commands import AddOrderItem, CancelOrder, ConfirmOrder, OrderChange, PlaceOrder, ShipOrder
 from core.orders.errors import (
     EmptyOrderCannotBeConfirmed,
     OnlyConfirmedOrdersCanBeShipped,
@@ -137,3 +138,30 @@ class Order(AggregateRoot[OrderEvent]):
                 self.status = Status.SHIPPED
             case _:
                 assert_never(event)
+
+
+def place(command: PlaceOrder, now: datetime) -> Order:
+    """The new order that the command asks for. Raises InvalidValue."""
+    return Order.place(
+        order_id=command.order_id, customer_name=command.customer_name, total_amount=command.total_amount, now=now
+    )
+
+
+def decide(order: Order, command: OrderChange, now: datetime) -> None:
+    """Let the order check the command and record its event. Raises OrderError."""
+    match command:
+        case AddOrderItem():
+            order.add_item(
+                product_name=command.product_name,
+                quantity=command.quantity,
+                unit_price=command.unit_price,
+                now=now,
+            )
+        case ConfirmOrder():
+            order.confirm(now=now)
+        case CancelOrder():
+            order.cancel(reason=command.reason, now=now)
+        case ShipOrder():
+            order.ship(tracking_number=command.tracking_number, now=now)
+        case _:
+            assert_never(command)

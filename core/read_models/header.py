@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, assert_never
 from sqlalchemy import Column, DateTime, Integer, Numeric, Text
 
 from core.event_sourcing.event_store import RecordedEvent
+from core.event_sourcing.streams import BrokenStream
 from core.orders.events import OrderCancelled, OrderConfirmed, OrderItemAdded, OrderPlaced, OrderShipped
 from core.orders.order import Status
 
@@ -27,15 +28,6 @@ class OrderHeader(NamedTuple):
     tracking_number: str | None = None
     cancel_reason: str | None = None
     version: int = 1
-
-
-class BrokenStream(Exception):
-    """A stream that does not begin with OrderPlaced, or has a gap or a repeat; nothing may be made from it."""
-
-    def __init__(self, aggregate_id: str, shown: int, version: int) -> None:
-        super().__init__(
-            f"Event {version} of {aggregate_id} cannot follow event {shown}; OrderPlaced is the first alone."
-        )
 
 
 def evolve(header: OrderHeader | None, recorded: RecordedEvent) -> OrderHeader:

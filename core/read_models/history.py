@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
-from typing import Any, assert_never
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -13,7 +13,7 @@ from core.event_sourcing.codec import encode
 from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.postgres_store import PostgresEventStore
 from core.orders.errors import OrderNotFound
-from core.orders.events import OrderCancelled, OrderConfirmed, OrderEvent, OrderItemAdded, OrderPlaced, OrderShipped
+from core.orders.events import sentence
 from core.read_models.details import DetailsProjector, OrderDetails
 
 PROJECTOR = DetailsProjector()
@@ -132,19 +132,3 @@ def _entry(recorded: RecordedEvent, changed: tuple[Change, ...]) -> AuditEntry:
         sentence=sentence(recorded.event),
         changes=changed,
     )
-
-
-def sentence(event: OrderEvent) -> str:
-    match event:
-        case OrderPlaced():
-            return f"Order placed for {event.customer_name}, total amount {event.total_amount:,}."
-        case OrderItemAdded():
-            return f"{event.quantity} x {event.product_name} at {event.unit_price:,} added."
-        case OrderConfirmed():
-            return "Order confirmed."
-        case OrderCancelled():
-            return f"Order cancelled: {event.reason}."
-        case OrderShipped():
-            return f"Order shipped under tracking number {event.tracking_number}."
-        case _:
-            assert_never(event)

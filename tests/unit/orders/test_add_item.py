@@ -72,7 +72,7 @@ def test_an_order_that_is_no_longer_pending_takes_no_items(status: str) -> None:
     refusal = given(PLACED, *history[status]).when(add_laptop()).refused(OnlyPendingOrdersTakeItems)
 
     assert refusal.status == status
-    assert str(refusal) == f"Order ORDER-001 is {status}; items can be added only while it is pending."
+    assert str(refusal) == f"Order ORDER-001 is {status}; items can change only while it is pending."
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,21 @@ def test_whatever_is_asked_deciding_and_replaying_agree(asks: list[Callable[[Ord
     assert state(order) == state(replayed(*order.uncommitted_events))
 
 
+def test_inside_apply_the_version_is_that_of_the_event() -> None:
+    seen: list[int] = []
+
+    class Watched(Order):
+        def apply(self, event: OrderEvent) -> None:
+            super().apply(event)
+            seen.append(self.version)
+
+    order = Watched()
+    order.replay([PLACED, LAPTOP_ADDED])
+    order.confirm(now=NOON)
+
+    assert seen == [1, 2, 3]
+
+
 def test_orders_share_nothing() -> None:
     one, other = replayed(PLACED), replayed(PLACED)
     one.cancel(reason="顧客都合によるキャンセル", now=CANCELLED.cancelled_at)

@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.event_sourcing.event_store import RecordedEvent
+from core.event_sourcing.streams import BrokenStream
 from core.orders.events import OrderEvent
 from core.orders.order import Order
 from core.projection.projector import Projector, fold
 from core.read_models.details import DetailsProjector, OrderDetails, OrderItem
-from core.read_models.header import BrokenStream, OrderHeader
+from core.read_models.header import OrderHeader
 from core.read_models.summary import SummaryProjector
 from core.read_models.wiring import PROJECTORS
 from tests.support.examples import (
