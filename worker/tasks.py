@@ -1,88 +1,143 @@
-"""The tasks. They carry ids, never events, and may be lost, repeated, late or out of order without harm."""
+"""The tasks. `project_event` only names an order that has news; a thread of the worker process projects, in batches,
+the orders that were named.
+
+A task costs Celery more than its event costs PostgreSQL. So while the thread projects some orders, the tasks that come
+name more, and one transaction projects them all. Tasks carry ids, never events, and may be lost, repeated, late or out
+of order without harm.
+"""
 
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from contextvars import Context, copy_context
 from datetime import timedelta
+from functools import cache
+from threading import Condition, Thread
 from typing import Any
 
 from celery.signals import worker_process_shutdown
-from sqlalchemy.orm import Session, sessionmaker
 
 from core.database import derived_session_factory
 from core.idempotency import prune
 from core.projection.catch_up import alone
 from core.projection.catch_up import catch_up as run_catch_up
 from core.projection.parking import project_patiently
-from core.projection.projector import Projector
 from core.projection.rebuild import rebuild_next_range
 from core.read_models.wiring import PROJECTORS
 from core.safe_errors import describe, is_transient, waited_for_lock
-from core.settings import Patience, Settings
+from core.settings import Settings
 from worker.app import app
-from worker.hints import Hints
-from worker.once import Once
 
 logger = logging.getLogger(__name__)
 
+MOST = 50  # orders that are named and not taken; the next task waits, so that other workers get what follows
+LONGEST_REST = 0.02  # seconds
+LONGEST_END = 10.0  # seconds; what is not projected by then is left to catch-up
 LONGEST_LOCK = "2s"  # a row that somebody holds longer is left to the next catch-up, which comes as often
-
-
-@Once
-def sessions() -> sessionmaker[Session]:
-    """Made by the first task, so that each worker process has connections of its own, opened after the fork."""
-    return derived_session_factory(Settings.load().database_url, lock_timeout=LONGEST_LOCK)
-
-
-@Once
-def patience() -> Patience:
-    return Settings.load().patience
 
 
 @app.task
 def project_event(order_id: str, version: int) -> None:
-    """Have the order's news projected into every read model; `version` is for the log and Flower."""
-    hints().add(order_id)
+    """Name an order that has news; `version` is for the log and Flower."""
+    process().hints.add(order_id)
 
 
-@Once
-def hints() -> Hints:
-    """Made by the first task, like the sessions."""
-    return Hints(project_orders)
+class Hints:
+    """The orders that tasks have named. A thread takes all there are and projects them together."""
+
+    def __init__(self, project: Callable[[Sequence[str]], None]) -> None:
+        """`project` must not raise."""
+        self._project = project
+        self._named: dict[str, Context] = {}
+        self._changed = Condition()
+        self._finished = False
+        self._thread = Thread(target=self._work, name="project", daemon=True)
+        self._thread.start()
+
+    def add(self, order_id: str) -> None:
+        """Name an order; waits while there is no room."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._named) < MOST)
+            self._named[order_id] = copy_context()
+            self._changed.notify_all()
+
+    def finish(self, seconds: float = LONGEST_END) -> None:
+        """Project what is named, and end the thread; returns after so many seconds at the latest."""
+        with self._changed:
+            self._finished = True
+            self._changed.notify_all()
+        self._thread.join(seconds)
+
+    def _work(self) -> None:
+        while named := self._take():
+            began = time.monotonic()
+            if len(named) == 1:  # its log lines then carry the id of its request
+                [(order_id, context)] = named.items()
+                context.run(self._project, [order_id])
+            else:
+                self._project(sorted(named))
+            if self._named:  # tasks come quickly: a rest as long as the work makes the next batch larger
+                time.sleep(min(time.monotonic() - began, LONGEST_REST))
+
+    def _take(self) -> dict[str, Context]:
+        """All that are named, once there are any; none when it is finished."""
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._named) or self._finished)
+            named, self._named = self._named, {}
+            self._changed.notify_all()
+            return named
 
 
-def project_orders(order_ids: Sequence[str]) -> None:
-    """Into every read model, each in a transaction of its own. Never raises: catch-up tries again."""
-    for name, projector in PROJECTORS.items():
-        _project_into(name, projector, order_ids)
+class Process:
+    """What a worker process keeps from task to task: its connections, and the thread that projects."""
+
+    def __init__(self) -> None:
+        self.settings = Settings.load()
+        self.sessions = derived_session_factory(self.settings.database_url, lock_timeout=LONGEST_LOCK)
+        self.hints = Hints(self.project)
+
+    def project(self, order_ids: Sequence[str]) -> None:
+        """Bring these orders' rows up to their streams, in one transaction per read model. Never raises."""
+        for name in PROJECTORS:
+            self._project_into(name, order_ids)
+
+    def _project_into(self, name: str, order_ids: Sequence[str]) -> None:
+        try:
+            project_patiently(self.sessions, name, PROJECTORS[name], order_ids, self.settings.patience)
+        except Exception as error:  # whatever it is, the next hints must find this thread alive
+            if len(order_ids) > 1 and waited_for_lock(error):
+                for order_id in order_ids:  # one order's row is locked; the others need not wait for it
+                    self._project_into(name, [order_id])
+                return
+            what = (name, ", ".join(order_ids), describe(error))
+            unexpected = None if is_transient(error) else error
+            logger.warning("Not projected into %s: %s (%s); catch-up will.", *what, exc_info=unexpected)
 
 
-def _project_into(name: str, projector: Projector[Any], order_ids: Sequence[str]) -> None:
-    try:
-        project_patiently(sessions(), name, projector, order_ids, patience())
-    except Exception as error:  # whatever it is, the next hints must find this thread alive
-        if len(order_ids) > 1 and waited_for_lock(error):
-            for order_id in order_ids:
-                _project_into(name, projector, [order_id])
-            return
-        what = (name, ", ".join(order_ids), describe(error))
-        unexpected = None if is_transient(error) else error
-        logger.warning("Not projected into %s: %s (%s); catch-up will.", *what, exc_info=unexpected)
+@cache
+def process() -> Process:
+    """Made by a process's first task, so after the fork, which neither connections nor threads survive."""
+    return Process()
 
 
 def finish(**_: Any) -> None:
-    """What tasks have told of is projected before the process ends."""
-    if hints.made:
-        hints.made.finish()
+    """Project what tasks have named before the process ends."""
+    if process.cache_info().currsize:  # it has had a task
+        process().hints.finish()
+
+
+worker_process_shutdown.connect(finish)
 
 
 @app.task
 def catch_up() -> None:
     """Project what hints have missed, for every read model; Beat sends this."""
+    sessions, patience = process().sessions, process().settings.patience
     for name, projector in PROJECTORS.items():
         try:
-            with alone(sessions(), name) as nobody_else:
+            with alone(sessions, name) as nobody_else:
                 if nobody_else:
-                    run_catch_up(sessions(), name, projector, patience())
+                    run_catch_up(sessions, name, projector, patience)
         except Exception as error:
             if not is_transient(error):
                 raise
@@ -92,15 +147,13 @@ def catch_up() -> None:
 @app.task
 def prune_idempotency_keys() -> None:
     """Delete the keys that have expired; Beat sends this."""
-    with sessions().begin() as session:
-        number = prune(session, timedelta(hours=Settings.load().idempotency_hours))
+    with process().sessions.begin() as session:
+        number = prune(session, timedelta(hours=process().settings.idempotency_hours))
     logger.info("%d idempotency keys had expired.", number)
 
 
 @app.task
 def rebuild_range(rebuild_id: str, names: Sequence[str]) -> None:
     """Help `flask rebuild --on-workers` with its next range of orders, if one is left."""
-    rebuild_next_range(sessions(), rebuild_id, {name: PROJECTORS[name] for name in names}, patience())
-
-
-worker_process_shutdown.connect(finish)
+    projectors = {name: PROJECTORS[name] for name in names}
+    rebuild_next_range(process().sessions, rebuild_id, projectors, process().settings.patience)

@@ -18,7 +18,7 @@ __all__ = ["app"]
 
 def project_as_told(order_id: str, version: int) -> None:
     for projector in PROJECTORS.values():
-        with worker.tasks.sessions().begin() as session:
+        with worker.tasks.process().sessions.begin() as session:
             _apply(session, projector, order_id, version)
 
 

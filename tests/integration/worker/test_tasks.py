@@ -22,24 +22,19 @@ SUMMARY, DETAILS = "order_summary_read_models", "order_details_read_models"
 @pytest.fixture(autouse=True)
 def worker(app: Flask) -> Iterator[None]:
     """A worker of the test's own; the application has named its database."""
-    forget()
+    tasks.process.cache_clear()
+    process = tasks.process()
     yield
-    tasks.finish()
-    if tasks.sessions.made:
-        tasks.sessions.made.kw["bind"].dispose()
-    forget()
-
-
-def forget() -> None:
-    for each in (tasks.sessions, tasks.patience, tasks.hints):
-        each.forget()
+    process.hints.finish()
+    process.sessions.kw["bind"].dispose()
+    tasks.process.cache_clear()
 
 
 def test_a_hint_is_projected_while_there_is_no_catch_up(sessions: sessionmaker[Session], client: FlaskClient) -> None:
     place(sessions, ORDER_ID)
 
     tasks.project_event(ORDER_ID, 1)
-    tasks.hints().wait()
+    tasks.finish()
 
     assert client.get("/readyz").get_json()["status"] == "degraded"
     assert shown(sessions, SUMMARY) == shown(sessions, DETAILS) == {ORDER_ID: 1}
@@ -58,7 +53,7 @@ def test_a_row_that_stays_locked_holds_no_other_order_back(
         place(sessions, "ORDER-002")
         for order_id in (ORDER_ID, "ORDER-002"):  # they gather, and are tried together first
             tasks.project_event(order_id, 1)
-        tasks.hints().wait()
+        tasks.finish()
 
         assert shown(sessions, SUMMARY) == {ORDER_ID: 1, "ORDER-002": 1}
         assert shown(sessions, DETAILS) == {ORDER_ID: 2, "ORDER-002": 1}
@@ -102,7 +97,7 @@ def test_a_read_model_whose_table_is_missing_is_logged_and_holds_no_other_back(
     with caplog.at_level(logging.WARNING):
         if by == "hint":
             tasks.project_event(ORDER_ID, 1)
-            tasks.hints().wait()
+            tasks.finish()
         else:
             tasks.catch_up()
 

@@ -7,7 +7,7 @@ from threading import Event, Thread
 
 import pytest
 
-from worker.hints import LONGEST_REST, MOST, Hints
+from worker.tasks import LONGEST_REST, MOST, Hints
 
 SOON = 10.0  # seconds
 request = contextvars.ContextVar("request", default="none")
@@ -53,7 +53,7 @@ def in_request(name: str, call: Callable[[], None]) -> None:
 def test_an_order_is_projected_at_once_and_in_the_context_of_its_task(hints: Hints, projecting: Projecting) -> None:
     projecting.may_go_on.set()
     in_request("r-1", lambda: hints.add("A"))
-    hints.wait()
+    hints.finish()
 
     assert (projecting.calls, projecting.requests) == ([["A"]], ["r-1"])
 
@@ -64,7 +64,7 @@ def test_what_gathers_meanwhile_is_projected_together_and_each_order_once(hints:
     for order_id in ("C", "B", "A", "C"):
         hints.add(order_id)
     projecting.may_go_on.set()
-    hints.wait()
+    hints.finish()
 
     assert projecting.calls == [["A"], ["A", "B", "C"]]
     assert projecting.requests[1] == "none"
@@ -73,22 +73,17 @@ def test_what_gathers_meanwhile_is_projected_together_and_each_order_once(hints:
 def test_it_rests_only_when_something_has_gathered(
     hints: Hints, projecting: Projecting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rests: list[float] = []
-    monkeypatch.setattr("worker.hints.time.sleep", rests.append)
-    projecting.may_go_on.set()
+    rests = SimpleQueue[float]()
+    monkeypatch.setattr("worker.tasks.time.sleep", rests.put)
     hints.add("A")
-    hints.wait()
-    assert rests == []
-
-    projecting.may_go_on.clear()
+    assert projecting.began.get(timeout=SOON)
     hints.add("B")
-    assert [projecting.began.get(timeout=SOON) for _ in range(2)] == [True, True]
-    hints.add("C")
     projecting.may_go_on.set()
-    hints.wait()
+    hints.finish()
 
-    assert len(rests) == 1
-    assert 0 < rests[0] <= LONGEST_REST
+    assert projecting.calls == [["A"], ["B"]]
+    assert 0 < rests.get_nowait() <= LONGEST_REST  # after A, as B had gathered
+    assert rests.empty()  # none after B
 
 
 def test_a_task_waits_while_there_is_no_room(hints: Hints, projecting: Projecting) -> None:
@@ -103,7 +98,7 @@ def test_a_task_waits_while_there_is_no_room(hints: Hints, projecting: Projectin
 
     projecting.may_go_on.set()
     one_too_many.join(SOON)
-    hints.wait()
+    hints.finish()
 
     assert not one_too_many.is_alive()
     assert [len(call) for call in projecting.calls] == [1, MOST, 1]
