@@ -5,17 +5,15 @@ import logging.config
 from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from traceback import format_tb
 from types import MappingProxyType
 from typing import Any
 
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
-from core.safe_errors import describe
+from core.safe_errors import OURS, trace
 from core.settings import Settings
 
-OURS = ("core", "worker", "webapp")
 NOTHING: Mapping[str, object] = MappingProxyType({})
 
 _bound: ContextVar[Mapping[str, object]] = ContextVar("log_context", default=NOTHING)
@@ -106,18 +104,3 @@ class PlainLines(logging.Formatter):
 
 def _utc(timestamp: float) -> str:
     return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def trace(error: BaseException | None) -> str:
-    """The frames of an error and of what caused it; messages only where they do not quote what they were given."""
-    parts = []
-    while error is not None:
-        frames = "".join(format_tb(error.__traceback__))
-        parts.append(f"Traceback (most recent call last):\n{frames}{_discreet(error)}")
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    return "\n\nCaused by:\n".join(parts)
-
-
-def _discreet(error: BaseException) -> str:
-    """ValueErrors, pydantic's among them, quote the value; it may be a customer's name."""
-    return type(error).__name__ if isinstance(error, ValueError) else describe(error)

@@ -1,6 +1,6 @@
-"""What kind of error it is, and what may be said of it: what PostgreSQL quotes of rows holds customers' names."""
+"""What kind of error it is, and what may be said of it without customer data."""
 
-from traceback import format_exception, format_tb
+from traceback import format_tb
 
 import psycopg
 from psycopg.errors import (
@@ -11,8 +11,10 @@ from psycopg.errors import (
     RaiseException,
     UndefinedFunction,
 )
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+OURS = ("core", "worker", "webapp")
 
 # COPY and pipelines raise the driver's own errors, past SQLAlchemy.
 DATABASE_ERRORS = (DBAPIError, PoolTimeout, psycopg.Error)
@@ -28,10 +30,14 @@ VALUE_REFUSED = (
     RaiseException,
 )
 
+# Besides our own errors, which name fields, ids and versions. A ValueError, KeyError or failed assertion quotes values.
+QUOTE_NO_DATA = (PoolTimeout, OSError, AttributeError, ImportError, NameError, TypeError)
+WITHHELD = "message withheld, as it may quote customer data"
+
 
 def original(error: BaseException) -> BaseException:
-    """The driver's error, where SQLAlchemy has wrapped one."""
-    return error.orig or error if isinstance(error, DBAPIError) else error
+    """What SQLAlchemy has wrapped, which is the driver's error or that of a parameter."""
+    return error.orig or error if isinstance(error, StatementError) else error
 
 
 def is_transient(error: BaseException) -> bool:
@@ -49,18 +55,29 @@ def waited_for_lock(error: BaseException) -> bool:
 
 
 def describe(error: BaseException) -> str:
-    """Its kind and message; of a database error without DETAIL and CONTEXT."""
+    """Its kind, and its message where that cannot quote customer data: the rule for logs, failures and terminals."""
     cause = original(error)
-    message = cause.diag.message_primary or str(cause) if isinstance(cause, psycopg.Error) else str(cause)
-    return _storable(f"{type(cause).__name__}: {message}")
+    return _storable(f"{type(cause).__name__}: {_message(cause)}")
 
 
 def trace(error: BaseException) -> str:
-    """Its traceback, with the same care."""
-    if not isinstance(original(error), psycopg.Error):
-        return _storable("".join(format_exception(error)))
-    lines = "".join(format_tb(error.__traceback__))
-    return f"Traceback (most recent call last):\n{_storable(lines)}{describe(error)}\n"
+    """Its traceback after those of its causes, each with what `describe` says of it."""
+    chain: list[BaseException] = []
+    following: BaseException | None = error
+    while following is not None and following not in chain:
+        chain.append(following)
+        following = following.__cause__ or (None if following.__suppress_context__ else following.__context__)
+    return "\nThis error led to the next:\n\n".join(
+        f"Traceback (most recent call last):\n{_storable(''.join(format_tb(each.__traceback__)))}{describe(each)}\n"
+        for each in reversed(chain)
+    )
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, psycopg.Error) and not isinstance(error, psycopg.DataError):
+        return error.diag.message_primary or str(error)  # DETAIL and CONTEXT quote rows
+    ours = type(error).__module__.partition(".")[0] in OURS
+    return str(error) if ours or isinstance(error, QUOTE_NO_DATA) else WITHHELD
 
 
 def _storable(text: str) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.event_sourcing import codec
@@ -12,10 +11,9 @@ from core.orders.events import OrderConfirmed, OrderEvent
 from core.projection.catch_up import catch_up
 from core.projection.parking import retry_now
 from core.read_models.wiring import PROJECTORS
-from core.safe_errors import describe, trace
 from tests.support.examples import LAPTOP_ADDED, LIFE, NOON, ORDER_ID, PLACED
 from tests.support.failing import AT_ONCE, failure
-from tests.support.read_side import run, shown, store
+from tests.support.read_side import shown, store
 from tests.support.streams import append
 
 SUMMARIES, DETAILS = "order_summary_read_models", "order_details_read_models"
@@ -109,21 +107,3 @@ def test_an_event_whose_data_name_another_order_is_shown_where_it_stands(session
     catch_up(sessions, "summary", PROJECTORS["summary"], AT_ONCE)
 
     assert shown(sessions, SUMMARIES) == {ORDER_ID: 2, "ORDER-002": 1}
-
-
-def test_what_is_kept_of_an_error_quotes_no_row(sessions: sessionmaker[Session]) -> None:
-    name = PLACED.customer_name
-    run(sessions, "CREATE TABLE people (name text, age integer NOT NULL)")
-    with pytest.raises(DBAPIError) as caught:
-        run(sessions, f"INSERT INTO people (name) VALUES ('{name}')")
-    assert name in str(caught.value)
-
-    said = 'null value in column "age" of relation "people" violates not-null constraint'
-    assert describe(caught.value) == f"NotNullViolation: {said}"
-    assert trace(caught.value).endswith(f"\nNotNullViolation: {said}\n")
-    assert name not in trace(caught.value)
-
-
-def test_what_cannot_be_stored_of_an_error_is_replaced() -> None:
-    assert describe(ValueError("a\x00b\ud800c")) == "ValueError: a\ufffdb?c"
-    assert trace(ValueError("a\x00b\ud800c")) == "ValueError: a\ufffdb?c\n"
