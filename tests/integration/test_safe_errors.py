@@ -22,7 +22,7 @@ NAME = "山田太郎"
 
 QUOTING: dict[str, Callable[[Session], object]] = {
     "a ValueError": lambda _: int(NAME),
-    "a KeyError": lambda _: {}[NAME],
+    "a KeyError": lambda _: dict[str, int]()[NAME],
     "pydantic's": lambda _: TypeAdapter(int).validate_python(NAME),
     "a DataError": lambda session: session.execute(text("SELECT CAST(:name AS integer)"), {"name": NAME}),
     "a parameter that cannot be sent": lambda session: session.execute(text("SELECT :name"), {"name": NAME + "\x00"}),
