@@ -29,8 +29,6 @@ CONFIRMED = OrderConfirmed(order_id=ORDER_ID, confirmed_at=NOON + timedelta(minu
 SHIPPED = OrderShipped(order_id=ORDER_ID, tracking_number="TRACK-12345678", shipped_at=NOON + timedelta(minutes=4))
 CANCELLED = OrderCancelled(order_id=ORDER_ID, reason="顧客都合によるキャンセル", cancelled_at=LATER)
 
-EVERY_EVENT: list[OrderEvent] = [PLACED, LAPTOP_ADDED, CONFIRMED, SHIPPED, CANCELLED]
-
 LIFE: list[OrderEvent] = [PLACED, LAPTOP_ADDED, MICE_ADDED, CONFIRMED, SHIPPED]
 
 EVERY_STATE: dict[str, tuple[OrderEvent, ...]] = {

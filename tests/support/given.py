@@ -41,6 +41,13 @@ class When:
         assert self._order.uncommitted_events == list(recorded)
         return self._order
 
+    def then_one_event_or_a_refusal(self) -> None:
+        """Exactly one event, or a refusal that has changed nothing."""
+        if self._refusal is None:
+            assert len(self._order.uncommitted_events) == 1
+        else:
+            assert vars(self._order) == self._before
+
     def refused(self, kind: type[Refusal]) -> Refusal:
         """The refusal, which has changed nothing."""
         assert type(self._refusal) is kind

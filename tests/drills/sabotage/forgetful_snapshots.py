@@ -19,4 +19,5 @@ def create_app() -> Flask:
 
 def state_without_news(order: Order) -> dict[str, Any]:
     news = sum(isinstance(event, OrderItemAdded) for event in order.uncommitted_events)
-    return real_state(order) | {"item_count": order.item_count - news}
+    state = real_state(order)
+    return state | {"item_count": state["item_count"] - news}

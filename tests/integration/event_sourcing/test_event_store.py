@@ -19,7 +19,8 @@ from core.event_sourcing.in_memory_store import InMemoryEventStore
 from core.event_sourcing.postgres_store import stores
 from core.idempotency import IdempotencyKey, KeyUsed
 from core.orders.events import OrderEvent
-from tests.support.examples import CONFIRMED, EVERY_EVENT, LAPTOP_ADDED, LATER, MICE_ADDED, NOON, ORDER_ID, PLACED
+from tests.support.examples import CONFIRMED, LAPTOP_ADDED, LATER, MICE_ADDED, NOON, ORDER_ID, PLACED
+from tests.support.lives import EVERY_EVENT
 
 
 @pytest.fixture(params=["in memory", "PostgreSQL"])
@@ -50,7 +51,7 @@ def test_a_stream_is_read_as_it_was_appended(open_store: OpenStore) -> None:
 
     assert read == appended
     assert [recorded.event for recorded in read] == EVERY_EVENT
-    assert [recorded.version for recorded in read] == [1, 2, 3, 4, 5]
+    assert [recorded.version for recorded in read] == list(range(1, len(EVERY_EVENT) + 1))
     assert {recorded.occurred_at for recorded in read} == {LATER}
     assert {recorded.metadata["correlation_id"] for recorded in read} == {"c-1"}
 

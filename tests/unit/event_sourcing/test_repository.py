@@ -10,7 +10,6 @@ from core.orders.order import Order, Status
 from tests.support.examples import (
     CANCELLED,
     CONFIRMED,
-    EVERY_STATE,
     LAPTOP_ADDED,
     LATER,
     MICE_ADDED,
@@ -19,6 +18,7 @@ from tests.support.examples import (
     PLACED,
 )
 from tests.support.given import given_stored
+from tests.support.lives import EVERY_LIFE, replayed
 
 
 def cancel(order: Order) -> None:
@@ -29,12 +29,9 @@ def add_mice(order: Order) -> None:
     order.add_item(product_name="マウス", quantity=2, unit_price=1500, now=MICE_ADDED.added_at)
 
 
-@pytest.mark.parametrize("history", EVERY_STATE.values(), ids=EVERY_STATE.keys())
+@pytest.mark.parametrize("history", EVERY_LIFE.values(), ids=EVERY_LIFE)
 def test_a_loaded_order_is_its_history_replayed(history: tuple[OrderEvent, ...]) -> None:
-    replayed = Order()
-    replayed.replay(history)
-
-    assert vars(OrderRepository(given_stored(*history)).load(ORDER_ID).order) == vars(replayed)
+    assert vars(OrderRepository(given_stored(*history)).load(ORDER_ID).order) == vars(replayed(history))
 
 
 def test_a_loaded_order_says_when_its_last_event_happened() -> None:

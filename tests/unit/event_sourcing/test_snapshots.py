@@ -14,7 +14,6 @@ from tests.support.examples import (
     ADD_LAPTOP,
     ADD_MICE,
     CONFIRM,
-    EVERY_STATE,
     LAPTOP_ADDED,
     LATER,
     MICE_ADDED,
@@ -24,6 +23,7 @@ from tests.support.examples import (
     SHIP,
 )
 from tests.support.given import given_stored
+from tests.support.lives import EVERY_LIFE, replayed
 
 OTHER_SHAPE = STATE_SHAPE + 1
 
@@ -37,26 +37,23 @@ def snapshot_in(store: InMemoryEventStore, shape: int = STATE_SHAPE) -> Snapshot
 
 
 def replayed_from(store: InMemoryEventStore) -> Order:
-    order = Order()
-    order.replay(recorded.event for recorded in store.read_stream(ORDER_ID))
-    return order
+    return replayed(tuple(recorded.event for recorded in store.read_stream(ORDER_ID)))
 
 
 def given_many_items(events: int) -> InMemoryEventStore:
     return given_stored(PLACED, *[MICE_ADDED] * (events - 1))
 
 
-@pytest.mark.parametrize("history", EVERY_STATE.values(), ids=EVERY_STATE.keys())
+@pytest.mark.parametrize("history", EVERY_LIFE.values(), ids=EVERY_LIFE)
 def test_an_order_made_from_its_state_is_its_history_replayed(history: tuple[OrderEvent, ...]) -> None:
-    replayed = Order()
-    replayed.replay(history)
+    order = replayed(history)
     store = given_stored()
     new = [NewEvent(event=event, occurred_at=NOON) for event in history]
-    store.append(ORDER_ID, 0, new, snapshot=Snapshot(len(history), STATE_SHAPE, NOON, replayed.state()))
+    store.append(ORDER_ID, 0, new, snapshot=Snapshot(len(history), STATE_SHAPE, NOON, order.state()))
 
     loaded = OrderRepository(store).load(ORDER_ID)
 
-    assert vars(loaded.order) == vars(replayed)
+    assert vars(loaded.order) == vars(order)
     assert (loaded.last_event_at, loaded.replayed) == (NOON, 0)
 
 

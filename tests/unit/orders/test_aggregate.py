@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 
 from core.orders.errors import OrderError
 from core.orders.events import OrderEvent
-from core.orders.order import Order, Status
+from core.orders.order import Order, Status, decide
+from tests.support import lives
 from tests.support.examples import (
     CANCELLED,
     CONFIRMED,
@@ -26,20 +28,16 @@ from tests.support.examples import (
     PLACED,
     SHIPPED,
 )
+from tests.support.lives import EVERY_CHANGE
 
 ASKS: list[Callable[[Order], None]] = [
-    lambda order: order.add_item(product_name="ノートPC", quantity=1, unit_price=80000, now=NOON),
+    *(partial(decide, command=command, now=NOON) for command in EVERY_CHANGE),
     lambda order: order.add_item(product_name="マウス", quantity=0, unit_price=1500, now=NOON),
-    lambda order: order.confirm(now=NOON),
-    lambda order: order.cancel(reason="顧客都合によるキャンセル", now=NOON),
-    lambda order: order.ship(tracking_number="TRACK-12345678", now=NOON),
 ]
 
 
 def replayed(*history: OrderEvent) -> Order:
-    order = Order()
-    order.replay(history)
-    return order
+    return lives.replayed(history)
 
 
 def state(order: Order) -> dict[str, object]:

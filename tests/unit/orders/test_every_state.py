@@ -1,9 +1,12 @@
-"""Every state meets every command: one event, or one refusal."""
+"""Every state meets every command: one event, or one refusal that changes nothing."""
 
 from collections.abc import Callable
+from functools import partial
+from typing import get_args
 
 import pytest
 
+from core.orders.commands import OrderChange
 from core.orders.errors import (
     EmptyOrderCannotBeConfirmed,
     OnlyConfirmedOrdersCanBeShipped,
@@ -13,9 +16,10 @@ from core.orders.errors import (
     ShippedOrCancelledOrdersCannotBeCancelled,
 )
 from core.orders.events import OrderEvent
-from core.orders.order import Order
-from tests.support.examples import CANCELLED, CONFIRMED, EVERY_STATE, MICE_ADDED, SHIPPED
+from core.orders.order import Order, Status, decide
+from tests.support.examples import CANCELLED, CONFIRMED, EVERY_STATE, LATER, MICE_ADDED, SHIPPED
 from tests.support.given import given
+from tests.support.lives import EVERY_CHANGE, EVERY_LIFE, replayed
 
 
 def add_item(order: Order) -> None:
@@ -87,3 +91,14 @@ def test_a_command_is_accepted_or_refused_by_the_state(
         asked.refused(outcome)
     else:
         asked.then(outcome)
+
+
+def test_the_lives_have_every_event_and_every_status() -> None:
+    assert {type(event) for life in EVERY_LIFE.values() for event in life} == set(get_args(OrderEvent))
+    assert {replayed(life).status for life in EVERY_LIFE.values()} == set(Status)
+
+
+@pytest.mark.parametrize("history", EVERY_LIFE.values(), ids=EVERY_LIFE)
+@pytest.mark.parametrize("command", EVERY_CHANGE, ids=lambda command: type(command).__name__)
+def test_every_life_meets_every_command(history: tuple[OrderEvent, ...], command: OrderChange) -> None:
+    given(*history).when(partial(decide, command=command, now=LATER)).then_one_event_or_a_refusal()
