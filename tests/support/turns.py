@@ -32,15 +32,17 @@ class Turns:
         with client, socket.create_connection(self._behind) as server:
             answers = threading.Thread(target=self._answer, args=[server, client], daemon=True)
             answers.start()
-            with suppress(ConnectionResetError):  # a client need not wait for the server's last words
+            with suppress(OSError):  # either side may go without waiting for the other's last words
                 while said := client.recv(65536):
                     self.number += self._answered
                     self._answered = False
                     server.sendall(said)
-            server.shutdown(socket.SHUT_WR)
+            with suppress(OSError):  # it has gone already
+                server.shutdown(socket.SHUT_WR)
             answers.join()
 
     def _answer(self, server: socket.socket, client: socket.socket) -> None:
-        while said := server.recv(65536):
-            self._answered = True
-            client.sendall(said)
+        with suppress(OSError):  # the same
+            while said := server.recv(65536):
+                self._answered = True
+                client.sendall(said)
