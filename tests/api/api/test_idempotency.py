@@ -204,13 +204,13 @@ def test_fifty_at_once_on_two_processes_place_one_order(
 
 @pytest.fixture
 def flag(tmp_path: Path) -> Path:
-    """A process of tests/api/factories.py dies where it finds it."""
+    """A process of tests/support/factories.py dies where it finds it."""
     return tmp_path / "die"
 
 
 def place_on_a_dying_server(database_url: str, redis_url: str, flag: Path, app: str) -> Answer:
     """The answer to the retry; the first had none."""
-    factory = f"tests.api.factories:{app}"
+    factory = f"tests.support.factories:{app}"
     with WebServer(database_url, redis_url, flag.parent / "web.log", app=factory, DIE=str(flag)) as web:
         flag.touch()
         with pytest.raises((HTTPException, OSError)):
