@@ -14,10 +14,11 @@ from tests.support.streams import append
 
 Sessions = sessionmaker[Session]
 
+# Of every read model, with the columns that rows are ordered by.
 TABLES = {
-    "order_summary_read_models": "order_id",
-    "order_details_read_models": "order_id",
-    "order_item_read_models": "order_id, version",
+    table.name: ", ".join(table.primary_key.columns.keys())
+    for read_model in PROJECTORS.values()
+    for table in read_model.tables
 }
 
 STORE = text("""
