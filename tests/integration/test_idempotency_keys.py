@@ -85,11 +85,14 @@ def test_the_task_keeps_keys_for_as_long_as_the_setting_says(
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("IDEMPOTENCY_HOURS", "2")
-    monkeypatch.setattr(tasks, "sessions", lambda: sessions)
     remember(sessions, key("one"))
     run(sessions, "UPDATE idempotency_keys SET created_at = now() - interval '121 minutes'")
 
+    tasks.process.cache_clear()
     tasks.prune_idempotency_keys()
+    tasks.process().hints.finish()
+    tasks.process().sessions.kw["bind"].dispose()
+    tasks.process.cache_clear()
 
     assert value(sessions, "SELECT count(*) FROM idempotency_keys") == 0
 
