@@ -30,9 +30,14 @@ VALUE_REFUSED = (
     RaiseException,
 )
 
-# Besides our own errors, which name fields, ids and versions. A ValueError, KeyError or failed assertion quotes values.
+# Besides our own errors. A ValueError, a KeyError and a failed assertion quote values.
 QUOTE_NO_DATA = (PoolTimeout, OSError, AttributeError, ImportError, NameError, TypeError)
 WITHHELD = "message withheld, as it may quote customer data"
+
+
+def is_ours(error: BaseException) -> bool:
+    """Whether this service defines the error; its message then names fields, ids and versions, never values."""
+    return type(error).__module__.partition(".")[0] in OURS
 
 
 def original(error: BaseException) -> BaseException:
@@ -76,8 +81,7 @@ def trace(error: BaseException) -> str:
 def _message(error: BaseException) -> str:
     if isinstance(error, psycopg.Error) and not isinstance(error, psycopg.DataError):
         return error.diag.message_primary or str(error)  # DETAIL and CONTEXT quote rows
-    ours = type(error).__module__.partition(".")[0] in OURS
-    return str(error) if ours or isinstance(error, QUOTE_NO_DATA) else WITHHELD
+    return str(error) if is_ours(error) or isinstance(error, QUOTE_NO_DATA) else WITHHELD
 
 
 def _storable(text: str) -> str:

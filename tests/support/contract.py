@@ -13,7 +13,6 @@ from webapp.contract.document import OPERATIONS, document
 from webapp.contract.operation import NO_OPERATION, Operation
 from webapp.contract.reading import resolve
 from webapp.problems.catalogue import PROBLEMS
-from webapp.problems.documents import document_model
 
 PROBLEM = "application/problem+json"
 BY_ENDPOINT = {operation.endpoint: operation for operation in OPERATIONS}
@@ -51,7 +50,7 @@ def check_problem(answer: TestResponse, operation: Operation | None) -> None:
     if body is not None:
         problem = PROBLEMS[body["type"].removeprefix("/problems/")]
         assert problem in problems, f"{problem.slug} is not in the contract of {operation}"
-        document_model(problem).model_validate_json(answer.data, extra="forbid")
+        problem.model.model_validate_json(answer.data, extra="forbid")
     if operation:
         check_promised(answer, operation, body)
 

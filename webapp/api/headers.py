@@ -22,6 +22,11 @@ class InvalidHeader(Exception):
     """A header that cannot be honoured and must not be ignored; the message says what it may hold."""
 
 
+class InvalidIdempotencyKey(InvalidHeader):
+    def __init__(self) -> None:
+        super().__init__("Idempotency-Key must be 1 to 255 visible ASCII characters, without quotes and backslashes.")
+
+
 def etag(version: int) -> str:
     """The strong entity tag of an order at this version (RFC 9110, section 8.8.3)."""
     return f'"{version}"'
@@ -62,9 +67,7 @@ def idempotency_key(body: BaseModel) -> IdempotencyKey | None:
         return None
     found = _KEY.fullmatch(value)
     if found is None:
-        raise InvalidHeader(
-            "Idempotency-Key must be 1 to 255 visible ASCII characters, without quotes and backslashes."
-        )
+        raise InvalidIdempotencyKey
     content = json.dumps([request.path, body.model_dump()], sort_keys=True, default=str)
     return IdempotencyKey(
         owner=g.get("api_key_id", ""),

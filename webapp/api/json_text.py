@@ -14,6 +14,11 @@ class InvalidJson(ValueError):
     """The text is not JSON (RFC 8259) in UTF-8."""
 
 
+class MalformedJson(InvalidJson):
+    def __init__(self, error: json.JSONDecodeError) -> None:
+        super().__init__(f"The body is not JSON: {error.msg} at line {error.lineno} column {error.colno}.")
+
+
 class Members(dict[str, Any]):
     """A JSON object. `repeated` are the keys it has twice, which RFC 8259 leaves undefined."""
 
@@ -35,7 +40,7 @@ def parse(body: bytes) -> Any:
     except RecursionError as error:
         raise InvalidJson("The body is nested too deeply.") from error
     except json.JSONDecodeError as error:
-        raise InvalidJson(f"The body is not JSON: {error.msg} at line {error.lineno} column {error.colno}.") from error
+        raise MalformedJson(error) from error
 
 
 def _number(text: str) -> int | Decimal:

@@ -48,7 +48,7 @@ def index() -> ResponseReturnValue:
 @bp.get("/orders/status/<status>")
 def index_of_status(status: str) -> ResponseReturnValue:
     if status not in STATUSES:
-        return problems.answer(problems.NOT_FOUND, f"A status is one of {', '.join(STATUSES)}.")
+        raise problems.NothingHere(f"A status is one of {', '.join(STATUSES)}.")
     return _page(read_query(OrdersOfStatusQuery), status)
 
 
@@ -108,7 +108,7 @@ def _present(order_id: str, version: int) -> OrderDetails:
             details = find_details(read_session(), order_id)
     if details is None or details.version < version:
         shown = details.version if details else 0
-        raise problems.ReadModelBehind(f"Order {order_id} is stored but shown at version {shown} only.", version=shown)
+        raise problems.OrderBehind(order_id, shown)
     return details
 
 
@@ -117,7 +117,7 @@ def _require_position(query: StatisticsQuery) -> None:
     position = query.min_position
     if position is not None and not position_is_shown(SUMMARY, position, headers.wait_seconds()):
         shown = min(shown_position(read_session(), SUMMARY, PROJECTORS[SUMMARY]), position - 1)
-        raise problems.ReadModelBehind(f"The orders are shown up to position {shown} only.", position=shown)
+        raise problems.ListBehind(shown)
 
 
 def _page(query: OrdersOfStatusQuery, status: str | None) -> dict[str, Any]:

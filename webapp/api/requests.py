@@ -1,6 +1,6 @@
 """Reading requests: every fault of a body or query is found at once."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -15,6 +15,7 @@ from webapp.api import json_text
 SomeModel = TypeVar("SomeModel", bound=BaseModel)
 
 LARGEST_BODY = 1024 * 1024  # bytes
+MOST_FAULTS = 100  # that an answer lists
 
 
 class UnsupportedMediaType(Exception):
@@ -22,11 +23,13 @@ class UnsupportedMediaType(Exception):
 
 
 class InvalidRequest(Exception):
-    """`errors` has one (JSON Pointer as a URI fragment, RFC 6901 section 6; detail) per fault."""
+    """`listed` are the first faults, each a JSON Pointer as a URI fragment (RFC 6901, section 6) and a detail."""
 
-    def __init__(self, errors: list[tuple[str, str]]) -> None:
-        super().__init__(f"{len(errors)} faults")
-        self.errors = errors
+    def __init__(self, faults: Sequence[tuple[str, str]]) -> None:
+        self.listed = faults[:MOST_FAULTS]
+        noun = "value is" if len(faults) == 1 else "values are"
+        told = "see errors" if len(faults) <= MOST_FAULTS else f"errors has the first {MOST_FAULTS}"
+        super().__init__(f"{len(faults)} {noun} wrong; {told}.")
 
 
 def read_body(model: type[SomeModel], *, optional: bool = False) -> SomeModel:

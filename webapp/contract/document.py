@@ -7,10 +7,10 @@ from typing import Any
 from core.api_keys import Scope
 from webapp.contract import commands, header_fields, json_types, queries, service
 from webapp.contract.links import links
-from webapp.contract.operation import PROBLEM_HEADERS, Answer, Operation
+from webapp.contract.operation import Answer, Operation
 from webapp.contract.schemas import component_schemas, problem_name, query_parameters, reference
-from webapp.problems.catalogue import PROBLEMS, Problem
-from webapp.problems.explanations import example
+from webapp.problems.catalogue import PROBLEMS
+from webapp.problems.problem import Problem
 
 Json = dict[str, Any]
 
@@ -56,7 +56,7 @@ def document() -> Json:
         "paths": _paths(),
         "components": {
             "schemas": component_schemas(OPERATIONS),
-            "examples": {slug: {"value": example(problem)} for slug, problem in PROBLEMS.items()},
+            "examples": {slug: {"value": problem.document(problem.example)} for slug, problem in PROBLEMS.items()},
             "parameters": {_component(name): header for name, header in header_fields.REQUEST_HEADERS.items()},
             "headers": header_fields.ANSWER_HEADERS,
             "securitySchemes": {SECURITY_SCHEME: _security_scheme()},
@@ -138,7 +138,7 @@ def _problems(problems: list[Problem]) -> Json:
 
 def _problem_headers(problems: list[Problem]) -> Json:
     """Those of any of these problems; what not all of them have is not required."""
-    first, *others = ({*PROBLEM_HEADERS.get(problem, ())} for problem in problems)
+    first, *others = ({*problem.headers(problem.example)} for problem in problems)
     of_any, of_all = first.union(*others), first.intersection(*others)
     optional = {name: {**header_fields.ANSWER_HEADERS[name], "required": False} for name in of_any - of_all}
     return {**_headers(tuple(sorted(of_any))), **optional}

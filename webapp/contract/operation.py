@@ -9,7 +9,7 @@ from core.api_keys import Scope
 from webapp.contract import header_fields
 from webapp.gate.auth import NEEDED_SCOPES, OPEN
 from webapp.problems import catalogue as problems
-from webapp.problems.catalogue import Problem
+from webapp.problems.problem import Problem
 
 Headers = tuple[str, ...]
 Problems = tuple[Problem, ...]
@@ -76,20 +76,3 @@ BEHIND_A_KEY = (
 )
 NO_OPERATION = (*EVERYWHERE, problems.NOT_FOUND, problems.METHOD_NOT_ALLOWED)
 """What a path or method that is not in the contract is answered."""
-
-# Header fields of the answers, by problem.
-PROBLEM_HEADERS: Mapping[Problem, Headers] = {
-    problems.KEY_REQUIRED: (header_fields.WWW_AUTHENTICATE,),
-    problems.SCOPE_REQUIRED: (header_fields.WWW_AUTHENTICATE,),
-    problems.TOO_MANY_REQUESTS: (
-        header_fields.RETRY_AFTER,
-        header_fields.RATE_LIMIT_LIMIT,
-        header_fields.RATE_LIMIT_REMAINING,
-        header_fields.RATE_LIMIT_RESET,
-    ),
-    problems.DATABASE_AWAY: (header_fields.RETRY_AFTER,),
-    problems.DATABASE_BUSY: (header_fields.RETRY_AFTER,),
-    problems.EVENT_UNKNOWN: (header_fields.RETRY_AFTER,),
-    problems.NOT_READY: (header_fields.RETRY_AFTER,),
-    problems.READ_MODEL_BEHIND: (header_fields.RETRY_AFTER,),
-}

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from flask import Blueprint, Flask, Response, current_app, render_template, request
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import NotFound
 
 from webapp.contract.document import document
 from webapp.contract.reading import chapters
-from webapp.problems import catalogue as problems
-from webapp.problems.catalogue import PROBLEMS, Problem
-from webapp.problems.explanations import EXPLANATIONS, example
+from webapp.problems.catalogue import PROBLEMS
+from webapp.problems.problem import Problem
 
 bp = Blueprint("contract", __name__, template_folder="templates")
 
@@ -46,11 +46,10 @@ def explain(slug: str) -> ResponseReturnValue:
     """A page for browsers, plain text for everyone else."""
     problem = PROBLEMS.get(slug)
     if problem is None:
-        return problems.answer(problems.NOT_FOUND, problems.NOT_FOUND.meaning)
+        raise NotFound
     shown = {
         "problem": problem,
-        "what_to_do": EXPLANATIONS[problem].what_to_do,
-        "example": current_app.json.dumps(example(problem), indent=2),
+        "example": current_app.json.dumps(problem.document(problem.example), indent=2),
     }
     accepted = request.accept_mimetypes.best_match(["text/plain", "text/html"])
     answer = _page(render_template("problem.html", **shown)) if accepted == "text/html" else _text(problem, shown)
@@ -67,7 +66,7 @@ def _text(problem: Problem, shown: dict[str, object]) -> Response:
         (
             f"{problem.title} ({problem.status})",
             problem.meaning,
-            f"What to do: {shown['what_to_do']}",
+            f"What to do: {problem.what_to_do}",
             f"Example:\n{shown['example']}\n",
         )
     )

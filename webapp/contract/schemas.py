@@ -7,8 +7,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from webapp.contract.operation import NO_OPERATION, Operation
-from webapp.problems.catalogue import Problem
-from webapp.problems.documents import document_model
+from webapp.problems.problem import Problem
 
 Schema = dict[str, Any]
 
@@ -35,7 +34,7 @@ def component_schemas(operations: tuple[Operation, ...]) -> dict[str, Schema]:
     schemas: dict[str, Schema] = generated["$defs"]
     every_problem = {problem for operation in operations for problem in operation.every_problem} | {*NO_OPERATION}
     documents = {problem_name(problem): _of_type(problem, schemas) for problem in every_problem}
-    bases = {document_model(problem).__name__ for problem in every_problem}
+    bases = {problem.model.__name__ for problem in every_problem}
     kept = {name: schema for name, schema in schemas.items() if name not in bases}
     return dict(sorted((kept | documents).items()))
 
@@ -75,12 +74,12 @@ def _models(operations: tuple[Operation, ...]) -> Iterator[tuple[type[BaseModel]
             if answer.model is not None:
                 yield answer.model, "validation"
         for problem in operation.every_problem:
-            yield document_model(problem), "validation"
+            yield problem.model, "validation"
 
 
 def _of_type(problem: Problem, schemas: dict[str, Schema]) -> Schema:
     """The model's schema, for this one type."""
-    general = schemas[document_model(problem).__name__]
+    general = schemas[problem.model.__name__]
     fixed = {
         "type": {"const": f"/problems/{problem.slug}", "type": "string"},
         "title": {"const": problem.title, "type": "string"},

@@ -21,6 +21,19 @@ STORAGE_OPTIONS: dict[str, Any] = {
 }
 
 
+class LimitReached(Exception):
+    """A limit of so many requests is used up, for so many seconds yet."""
+
+    def __init__(self, amount: int, seconds: int) -> None:
+        super().__init__()
+        self.headers = {  # in the words of draft-polli-ratelimit-headers-02
+            "Retry-After": str(seconds),
+            "RateLimit-Limit": str(amount),
+            "RateLimit-Remaining": "0",
+            "RateLimit-Reset": str(seconds),
+        }
+
+
 def limit_addresses(app: Flask, limit: str, redis_url: str) -> None:
     """Of all requests but probes; before keys are looked at, so that nobody can try many."""
     _limiter(app, limit, redis_url, name="address", key_func=_address, exempt=lambda: request.endpoint in PROBES)
@@ -55,15 +68,9 @@ def _remember(breached: RequestLimit) -> None:
     g.limit_over_at = breached.reset_at
 
 
-def headers() -> dict[str, str]:
-    """Of a 429: Retry-After, and the limit in the words of draft-polli-ratelimit-headers-02."""
-    seconds = str(max(1, g.limit_over_at - int(time.time())))
-    return {
-        "Retry-After": seconds,
-        "RateLimit-Limit": str(g.limit.amount),
-        "RateLimit-Remaining": "0",
-        "RateLimit-Reset": seconds,
-    }
+def reached() -> LimitReached:
+    """The limit that this request has met."""
+    return LimitReached(g.limit.amount, max(1, g.limit_over_at - int(time.time())))
 
 
 def _key_id() -> str:

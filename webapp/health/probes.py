@@ -11,7 +11,7 @@ from core.read_models.wiring import PROJECTORS
 from core.safe_errors import DATABASE_ERRORS
 from webapp.database import db, migrate
 from webapp.health import readiness
-from webapp.problems import catalogue as problems
+from webapp.problems.catalogue import NotReady
 
 bp = Blueprint("health", __name__)
 
@@ -28,7 +28,7 @@ def readyz() -> ResponseReturnValue:
     """503 while PostgreSQL is away or not migrated; without a broker or catch-up news may be late."""
     checks = {"postgresql": _postgresql(), **_neighbours()}
     if checks["postgresql"] != "ok":
-        return problems.answer(problems.NOT_READY, checks["postgresql"], headers={"Retry-After": "2"}, checks=checks)
+        raise NotReady(checks)
     checks["catch_up"] = _catch_up()
     if danger := _danger():
         checks["durability"] = danger

@@ -1,139 +1,387 @@
-"""Every problem that an answer may tell of, and its document (RFC 9457)."""
+"""Every problem that an answer may tell of. A new one is a record here, and its name in PROBLEMS."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from json import JSONDecodeError
 
-from flask import Response, current_app
+import psycopg
+from psycopg.errors import QueryCanceled, SerializationFailure, UndefinedTable
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.exceptions import (
+    BadRequest,
+    HTTPException,
+    InternalServerError,
+    MethodNotAllowed,
+    NotFound,
+    RequestEntityTooLarge,
+)
+
+from core.api_keys import KeyRefused, Scope
+from core.command_handler import ConcurrentChange, OrderHasMovedOn
+from core.event_sourcing.codec import UnknownEventType
+from core.idempotency import KeyUsedForAnotherRequest
+from core.orders.errors import (
+    OrderAlreadyPlaced,
+    OrderNotFound,
+    RefusedByStatus,
+    ShippedOrCancelledOrdersCannotBeCancelled,
+)
+from core.orders.order import Status
+from core.read_models.history import NoSuchVersion, NotPlacedYet
+from webapp.api.headers import InvalidHeader, InvalidIdempotencyKey
+from webapp.api.json_text import InvalidJson, MalformedJson
+from webapp.api.requests import InvalidRequest, UnsupportedMediaType
+from webapp.contract.examples import ORDER_ID
+from webapp.gate.auth import MissingKey, MissingScope, OnlyForThisMachine
+from webapp.gate.rate_limits import LimitReached
+from webapp.problems.problem import (
+    Problem,
+    WithChecks,
+    WithFaults,
+    WithLatestVersion,
+    WithNeededScope,
+    WithOrderStatus,
+    WithVersion,
+    WithWhatIsShown,
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """`slug` is the stable end of the problem's type, "/problems/<slug>", where `meaning` can be read."""
-
-    slug: str
-    status: int
-    title: str
-    meaning: str
+class NothingHere(Exception):
+    """A path that a route has, for other values than this; the message says for which."""
 
 
-NOT_JSON = Problem("not-json", 400, "The body is not JSON", "Send one JSON text (RFC 8259) in UTF-8.")
-BAD_REQUEST = Problem("bad-request", 400, "The request cannot be read", "The HTTP request itself is malformed.")
+class NotReady(Exception):
+    """The service cannot serve; `checks` say why, "ok" apart."""
+
+    def __init__(self, checks: Mapping[str, str]) -> None:
+        super().__init__(checks["postgresql"])
+        self.checks = checks
+
+
+class ReadModelBehind(Exception):
+    """What was asked for is stored but not shown yet; `shown` says how far the read model is."""
+
+    def __init__(self, message: str, **shown: int) -> None:
+        super().__init__(message)
+        self.shown = shown
+
+
+class OrderBehind(ReadModelBehind):
+    def __init__(self, order_id: str, version: int) -> None:
+        super().__init__(f"Order {order_id} is stored but shown at version {version} only.", version=version)
+
+
+class ListBehind(ReadModelBehind):
+    def __init__(self, position: int) -> None:
+        super().__init__(f"The orders are shown up to position {position} only.", position=position)
+
+
+def retry_after(seconds: int) -> Callable[[Exception], dict[str, str]]:
+    return lambda _: {"Retry-After": str(seconds)}
+
+
+def challenge(error: str | None = None, scope: str | None = None) -> dict[str, str]:
+    """RFC 6750, section 3; a request without any key is told no error."""
+    given = {"realm": "orderlog", "error": error, "scope": scope}
+    return {"WWW-Authenticate": "Bearer " + ", ".join(f'{name}="{value}"' for name, value in given.items() if value)}
+
+
+NOT_JSON = Problem(
+    slug="not-json",
+    status=400,
+    title="The body is not JSON",
+    meaning="Send one JSON text (RFC 8259) in UTF-8.",
+    what_to_do="Mend the body; the detail says at which line and column it stops being JSON.",
+    example=MalformedJson(JSONDecodeError("Expecting value", "", 0)),
+    others=(InvalidJson,),
+)
+
+BAD_REQUEST = Problem(
+    slug="bad-request",
+    status=400,
+    title="The request cannot be read",
+    meaning="The HTTP request itself is malformed.",
+    what_to_do="Look at what is between the client and the service: the request arrived cut off or garbled.",
+    example=BadRequest(),
+    others=(HTTPException,),  # what else Werkzeug raises while it reads a request
+)
+
 KEY_REQUIRED = Problem(
-    "key-required",
-    401,
-    "An API key is needed",
-    "Send Authorization: Bearer with a key that is known here, has not expired and is not revoked.",
+    slug="key-required",
+    status=401,
+    title="An API key is needed",
+    meaning="Send Authorization: Bearer with a key that is known here, has not expired and is not revoked.",
+    what_to_do=(
+        "Send a key, or ask the people who run the service for a new one: they make it with `flask api-keys create`."
+    ),
+    example=MissingKey(),
+    others=(KeyRefused,),
+    headers=lambda error: challenge(None if isinstance(error, MissingKey) else "invalid_token"),
 )
+
 SCOPE_REQUIRED = Problem(
-    "scope-required",
-    403,
-    "The key is not for this",
-    "The key is good but has not the scope that this needs; `needed_scope` names it. Ask for a key that has it.",
+    slug="scope-required",
+    status=403,
+    title="The key is not for this",
+    meaning=(
+        "The key is good but has not the scope that this needs; `needed_scope` names it. Ask for a key that has it."
+    ),
+    what_to_do="Use a key that has the scope; keys are not changed afterwards.",
+    example=MissingScope(Scope.ORDERS_WRITE),
+    model=WithNeededScope,
+    members=lambda error: {"needed_scope": error.needed},
+    headers=lambda error: challenge("insufficient_scope", error.needed),
 )
+
 ONLY_FOR_THIS_MACHINE = Problem(
-    "only-for-this-machine",
-    403,
-    "Only programs on this machine are answered",
-    "The service runs without API keys (ORDERLOG_AUTH=off), so it answers neither other machines nor proxies.",
+    slug="only-for-this-machine",
+    status=403,
+    title="Only programs on this machine are answered",
+    meaning="The service runs without API keys (ORDERLOG_AUTH=off), so it answers neither other machines nor proxies.",
+    what_to_do="Call from the same machine and past no proxy, or run the service with API keys.",
+    example=OnlyForThisMachine(),
 )
-NOT_FOUND = Problem("not-found", 404, "There is nothing here", "No route has this path; see the table of endpoints.")
-ORDER_NOT_FOUND = Problem("order-not-found", 404, "There is no such order", "No order was placed under this id.")
+
+NOT_FOUND = Problem(
+    slug="not-found",
+    status=404,
+    title="There is nothing here",
+    meaning="No route has this path; see the table of endpoints.",
+    what_to_do="Compare the path with /docs. An order's id has 1 to 64 letters, digits, '-', '.', '_' or '~'.",
+    example=NotFound(),
+    others=(NothingHere,),
+)
+
+ORDER_NOT_FOUND = Problem(
+    slug="order-not-found",
+    status=404,
+    title="There is no such order",
+    meaning="No order was placed under this id.",
+    what_to_do="Check the id: it is the order_id that placing the order answered.",
+    example=OrderNotFound("ORDER-404"),
+)
+
 METHOD_NOT_ALLOWED = Problem(
-    "method-not-allowed", 405, "The method is not allowed here", "The Allow header lists the methods of this path."
+    slug="method-not-allowed",
+    status=405,
+    title="The method is not allowed here",
+    meaning="The Allow header lists the methods of this path.",
+    what_to_do="Use one of the methods that the Allow header lists.",
+    example=MethodNotAllowed(["GET", "HEAD", "OPTIONS"]),
+    headers=lambda error: {"Allow": ", ".join(error.valid_methods or ())},
 )
+
 REFUSED_BY_STATUS = Problem(
-    "refused-by-status",
-    409,
-    "The order's state refuses this",
-    "The order is not in a state that allows the command; `order_status` is the state it is in.",
+    slug="refused-by-status",
+    status=409,
+    title="The order's state refuses this",
+    meaning="The order is not in a state that allows the command; `order_status` is the state it is in.",
+    what_to_do="Look at the order, and decide again: sending the same command is vain until its state changes.",
+    example=ShippedOrCancelledOrdersCannotBeCancelled(ORDER_ID, Status.SHIPPED),
+    others=(RefusedByStatus,),
+    model=WithOrderStatus,
+    members=lambda error: {"order_status": error.status},
 )
+
 ORDER_ALREADY_PLACED = Problem(
-    "order-already-placed", 409, "The order has already been placed", "Another order was placed under this id."
+    slug="order-already-placed",
+    status=409,
+    title="The order has already been placed",
+    meaning="Another order was placed under this id.",
+    what_to_do="Look at the order under this id; it may be your own, placed before.",
+    example=OrderAlreadyPlaced(ORDER_ID),
 )
+
 CONCURRENT_CHANGE = Problem(
-    "concurrent-change",
-    409,
-    "A concurrent change won",
-    "Other commands changed the order at the same time. Nothing was stored; the command may be sent again.",
+    slug="concurrent-change",
+    status=409,
+    title="A concurrent change won",
+    meaning="Other commands changed the order at the same time. Nothing was stored; the command may be sent again.",
+    what_to_do="Send the command again after a short, random pause, with the same Idempotency-Key.",
+    example=ConcurrentChange(ORDER_ID),
 )
+
 INVALID_HEADER = Problem(
-    "invalid-header", 400, "A header cannot be honoured", "The detail says which header, and what it may hold."
+    slug="invalid-header",
+    status=400,
+    title="A header cannot be honoured",
+    meaning="The detail says which header, and what it may hold.",
+    what_to_do="Mend the header that the detail names. Nothing was stored.",
+    example=InvalidIdempotencyKey(),
+    others=(InvalidHeader,),
 )
+
 NO_SUCH_VERSION = Problem(
-    "no-such-version",
-    404,
-    "The order has no such version",
-    "Versions count 1, 2, 3 … without gaps; `latest_version` is the order's last.",
+    slug="no-such-version",
+    status=404,
+    title="The order has no such version",
+    meaning="Versions count 1, 2, 3 … without gaps; `latest_version` is the order's last.",
+    what_to_do="Ask for a version from 1 to latest_version.",
+    example=NoSuchVersion(ORDER_ID, version=9, latest=2),
+    model=WithLatestVersion,
+    members=lambda error: {"latest_version": error.latest},
 )
+
 NOT_PLACED_YET = Problem(
-    "not-placed-yet",
-    404,
-    "The order had not been placed by then",
-    "The time asked for is before the order's first event.",
+    slug="not-placed-yet",
+    status=404,
+    title="The order had not been placed by then",
+    meaning="The time asked for is before the order's first event.",
+    what_to_do="Ask for a later time; the detail says when the order was placed.",
+    example=NotPlacedYet(ORDER_ID, datetime(2026, 1, 31, 9, tzinfo=UTC)),
 )
+
 ORDER_HAS_MOVED_ON = Problem(
-    "order-has-moved-on",
-    412,
-    "The order has moved on",
-    "If-Match names versions that the order is not at; `version` is the one it is at. Nothing was stored.",
+    slug="order-has-moved-on",
+    status=412,
+    title="The order has moved on",
+    meaning="If-Match names versions that the order is not at; `version` is the one it is at. Nothing was stored.",
+    what_to_do="Read the order again, decide again, and send the new ETag in If-Match.",
+    example=OrderHasMovedOn(ORDER_ID, version=3),
+    model=WithVersion,
+    members=lambda error: {"version": error.version},
 )
+
 KEY_REUSED = Problem(
-    "idempotency-key-reused",
-    422,
-    "The Idempotency-Key belongs to another request",
-    "The key was sent before with another path or body. Use a new key for a new request; nothing was stored.",
+    slug="idempotency-key-reused",
+    status=422,
+    title="The Idempotency-Key belongs to another request",
+    meaning="The key was sent before with another path or body. Use a new key for a new request; nothing was stored.",
+    what_to_do="Make a new key for each new request, and keep a key only for sending the same request again.",
+    example=KeyUsedForAnotherRequest(),
 )
-TOO_LARGE = Problem("content-too-large", 413, "The body is too large", "A body may have 1 MiB at the most.")
+
+TOO_LARGE = Problem(
+    slug="content-too-large",
+    status=413,
+    title="The body is too large",
+    meaning="A body may have 1 MiB at the most.",
+    what_to_do="Send less; no command needs that much.",
+    example=RequestEntityTooLarge(),
+)
+
 UNSUPPORTED = Problem(
-    "unsupported-media-type",
-    415,
-    "The body's type is not supported",
-    "Send Content-Type: application/json, in UTF-8.",
+    slug="unsupported-media-type",
+    status=415,
+    title="The body's type is not supported",
+    meaning="Send Content-Type: application/json, in UTF-8.",
+    what_to_do="Add the header Content-Type: application/json to the request.",
+    example=UnsupportedMediaType(),
 )
+
 INVALID = Problem(
-    "invalid-request",
-    422,
-    "Some values are wrong",
-    "`errors` lists the first hundred faults: `pointer` (RFC 6901) says where in the body or query, `detail` what is "
-    "wrong.",
+    slug="invalid-request",
+    status=422,
+    title="Some values are wrong",
+    meaning=(
+        "`errors` lists the first hundred faults: `pointer` (RFC 6901) says where in the body or query, `detail` "
+        "what is wrong."
+    ),
+    what_to_do="Mend every value that errors lists, and send the request again. Nothing was stored.",
+    example=InvalidRequest([("#/customer_name", "must not be blank")]),
+    model=WithFaults,
+    members=lambda error: {"errors": [{"pointer": where, "detail": what} for where, what in error.listed]},
 )
+
 TOO_MANY_REQUESTS = Problem(
-    "too-many-requests",
-    429,
-    "Too many requests",
-    "The limit of this key or address is used up. Go on after Retry-After seconds; nothing was done for this request.",
+    slug="too-many-requests",
+    status=429,
+    title="Too many requests",
+    meaning=(
+        "The limit of this key or address is used up. Go on after Retry-After seconds; nothing was done for this "
+        "request."
+    ),
+    what_to_do="Wait for Retry-After seconds, and send fewer requests at a time.",
+    example=LimitReached(amount=6000, seconds=2),
+    headers=lambda error: error.headers,
 )
-INTERNAL = Problem("internal-error", 500, "Something went wrong here", "A fault of the service; the logs say more.")
+
+INTERNAL = Problem(
+    slug="internal-error",
+    status=500,
+    title="Something went wrong here",
+    meaning="A fault of the service; the logs say more.",
+    what_to_do=(
+        "Report it with the X-Request-Id of the answer. A command may be sent again with the same Idempotency- Key."
+    ),
+    example=InternalServerError(),
+    others=(Exception,),
+    detail="The service failed on this request; nothing more can be said here.",
+)
+
 DATABASE_AWAY = Problem(
-    "database-away",
-    503,
-    "The database is away",
-    "Try again after Retry-After seconds. A command may have been stored if the database went away during it.",
+    slug="database-away",
+    status=503,
+    title="The database is away",
+    meaning="Try again after Retry-After seconds. A command may have been stored if the database went away during it.",
+    what_to_do=(
+        "Send the request again after Retry-After seconds; a command with the same Idempotency-Key, so that it is "
+        "not done twice."
+    ),
+    example=psycopg.OperationalError(),
+    others=(psycopg.InterfaceError, UndefinedTable),
+    detail="The database does not answer; try again.",
+    headers=retry_after(2),
 )
+
 DATABASE_BUSY = Problem(
-    "database-busy",
-    503,
-    "The database is busy",
-    "No connection was free in time, or a statement was given up after its time. Try again after Retry-After seconds.",
+    slug="database-busy",
+    status=503,
+    title="The database is busy",
+    meaning=(
+        "No connection was free in time, or a statement was given up after its time. Try again after Retry-After "
+        "seconds."
+    ),
+    what_to_do="Send the request again after Retry-After seconds; a command with the same Idempotency-Key.",
+    example=PoolTimeout(),
+    others=(QueryCanceled, SerializationFailure),
+    detail="The database is too busy; try again.",
+    headers=retry_after(2),
 )
+
 EVENT_UNKNOWN = Problem(
-    "event-unknown",
-    503,
-    "The order has an event that is unknown here",
-    "A later release of the service has stored an event that this one cannot read. Nothing was stored for the request.",
+    slug="event-unknown",
+    status=503,
+    title="The order has an event that is unknown here",
+    meaning=(
+        "A later release of the service has stored an event that this one cannot read. Nothing was stored for the "
+        "request."
+    ),
+    what_to_do=(
+        "While a new release is being rolled out, ask again after Retry-After seconds; otherwise the people who "
+        "run the service have to bring it up to date."
+    ),
+    example=UnknownEventType("OrderRefunded", 1),
+    headers=retry_after(5),
 )
+
 NOT_READY = Problem(
-    "not-ready",
-    503,
-    "The service is not ready",
-    "PostgreSQL is away or not migrated; `checks` says what is missing.",
+    slug="not-ready",
+    status=503,
+    title="The service is not ready",
+    meaning="PostgreSQL is away or not migrated; `checks` says what is missing.",
+    what_to_do=(
+        "Start PostgreSQL, or run `flask db upgrade`; `checks` says which. A proxy sends requests elsewhere meanwhile."
+    ),
+    example=NotReady({"postgresql": "PostgreSQL does not answer", "redis": "ok"}),
+    model=WithChecks,
+    members=lambda error: {"checks": error.checks},
+    headers=retry_after(2),
 )
+
 READ_MODEL_BEHIND = Problem(
-    "read-model-behind",
-    503,
-    "The read model is behind",
-    "The order's events are stored but not shown yet. Try again after Retry-After seconds.",
+    slug="read-model-behind",
+    status=503,
+    title="The read model is behind",
+    meaning="The order's events are stored but not shown yet. Try again after Retry-After seconds.",
+    what_to_do=(
+        "Ask again after Retry-After seconds, or ask with Prefer: wait=5. The command that was stored needs no retry."
+    ),
+    example=OrderBehind(ORDER_ID, version=1),
+    others=(ReadModelBehind,),
+    model=WithWhatIsShown,
+    members=lambda error: error.shown,
+    headers=retry_after(1),
 )
 
 PROBLEMS = {
@@ -167,24 +415,3 @@ PROBLEMS = {
         READ_MODEL_BEHIND,
     )
 }
-
-
-class ReadModelBehind(Exception):
-    """What was asked for is stored but not shown yet; `shown` says how far the read model is, if that is known."""
-
-    def __init__(self, message: str, **shown: int) -> None:
-        super().__init__(message)
-        self.shown = shown
-
-
-def answer(problem: Problem, detail: str, *, headers: Mapping[str, str] | None = None, **extensions: Any) -> Response:
-    """The problem document; `extensions` are further members of it."""
-    document = {
-        "type": f"/problems/{problem.slug}",
-        "title": problem.title,
-        "status": problem.status,
-        "detail": detail,
-        **extensions,
-    }
-    body = current_app.json.dumps(document)
-    return Response(body, problem.status, headers, content_type="application/problem+json")

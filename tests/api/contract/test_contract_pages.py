@@ -10,7 +10,6 @@ from werkzeug.test import TestResponse
 
 from webapp.contract.document import OPERATIONS
 from webapp.problems.catalogue import PROBLEMS
-from webapp.problems.explanations import EXPLANATIONS, example
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 PAGES = ["/docs", *(f"/problems/{slug}" for slug in PROBLEMS)]
@@ -88,10 +87,10 @@ def test_a_problem_is_explained_to_browsers_and_others_alike(client: FlaskClient
         text = client.get(f"/problems/{slug}")
         assert text.content_type == "text/plain; charset=utf-8"
         assert {html.headers["Vary"], text.headers["Vary"]} == {"Accept"}
-        for said in (problem.title, str(problem.status), problem.meaning, EXPLANATIONS[problem].what_to_do):
+        for said in (problem.title, str(problem.status), problem.meaning, problem.what_to_do):
             assert said in text.text
             assert said.replace("'", "&#39;").replace("<", "&lt;").replace(">", "&gt;") in html.text
-        assert simplejson.loads(text.text.split("Example:\n")[1], use_decimal=True) == example(problem)
+        assert simplejson.loads(text.text.split("Example:\n")[1], use_decimal=True) == problem.document(problem.example)
 
 
 def test_an_unknown_problem_has_no_page(client: FlaskClient) -> None:

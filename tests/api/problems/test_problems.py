@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
@@ -23,6 +24,8 @@ from tests.support.calls import (
     send,
     show_everything,
 )
+from webapp.problems.catalogue import PROBLEMS
+from webapp.problems.error_handlers import answer
 
 STATUSES = ["pending", "confirmed", "shipped", "cancelled"]
 CHANGES = [command for command in COMMANDS if command != "place"]
@@ -87,6 +90,17 @@ def test_the_documentation_lists_exactly_these_problems(project_root: Path) -> N
         for slug in row.split("|")[2].split(",")
     }
     assert listed == set(SLUGS.items())
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_the_example_of_a_problem_is_an_error_that_becomes_it(app: Flask, slug: str) -> None:
+    example = PROBLEMS[slug].example
+    with app.test_request_context():
+        answered = answer(example)
+
+    assert answered.status_code == SLUGS[slug]
+    assert answered.get_json() == PROBLEMS[slug].document(example)
+    assert PROBLEMS[slug].model.model_validate(answered.get_json(), extra="forbid")
 
 
 # 400, 413, 415: bodies that are not read.
