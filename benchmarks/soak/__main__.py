@@ -30,8 +30,8 @@ from benchmarks.soak.life import STEPS
 from benchmarks.soak.samples import QUEUES, Sample, Sampler
 from benchmarks.soak.verdict import Found, as_markdown
 from core.database import session_factory
-from core.event_sourcing.ids import IdRange
 from core.event_sourcing.snapshots import wrong_snapshots
+from core.event_sourcing.streams import IdRange
 from core.projection.status import status
 from core.projection.verify import verify, verify_counters
 from core.read_models.wiring import PROJECTORS

@@ -66,9 +66,6 @@ class EventStore(Protocol):
     def read_from_snapshot(self, aggregate_id: str, shape: int) -> tuple[Snapshot | None, Iterator[RecordedEvent]]:
         """The latest snapshot of this shape, if there is one, and the events after it."""
 
-    def read_all(self) -> Iterator[RecordedEvent]:
-        """The whole log by position."""
-
 
 class OpenStore(Protocol):
     """Opens a store whose every append is a transaction of its own: on disk when `append` returns."""

@@ -64,6 +64,7 @@ class InMemoryEventStore:
             return snapshot, self.read_stream(aggregate_id, snapshot.version if snapshot else 0)
 
     def read_all(self) -> Iterator[RecordedEvent]:
+        """The whole log by position."""
         with self._lock:
             log = list(self._log)
         return (recorded._replace(event=decode(*json.loads(stored))) for recorded, stored in log)

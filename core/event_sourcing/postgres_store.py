@@ -1,4 +1,6 @@
-"""The event store on PostgreSQL. The unique (aggregate_id, version) referees between writers; nothing is locked."""
+"""The event store on PostgreSQL. The unique (aggregate_id, version) referees between writers; nothing is locked.
+
+Its SQL is text for the driver: what runs for every command is read once and prepared."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -6,13 +8,71 @@ from typing import Any
 
 from psycopg import Connection
 from psycopg.errors import UniqueViolation
+from pydantic_core import to_json
 from sqlalchemy import Engine
 
 from core.database import autocommitting
-from core.event_sourcing import statements
-from core.event_sourcing.codec import decode
+from core.event_sourcing.codec import decode, encode
 from core.event_sourcing.event_store import NewEvent, OpenStore, RecordedEvent, Snapshot, WrongExpectedVersion
 from core.idempotency import IdempotencyKey, KeyUsed, idempotency_keys
+
+COLUMNS = "position, aggregate_id, version, event_type, event_data, metadata, occurred_at"
+
+# A version that is there already is an error, which undoes the whole statement; a gap before it inserts nothing.
+APPENDED = """
+    appended AS (
+        INSERT INTO events (aggregate_id, aggregate_type, version, event_type, event_data, metadata, occurred_at)
+        SELECT %(aggregate_id)s, 'Order', %(expected_version)s::integer + number,
+               event ->> 'type', event -> 'data', event -> 'metadata', (event ->> 'occurred_at')::timestamptz
+        FROM jsonb_array_elements(%(events)s::jsonb) WITH ORDINALITY AS new (event, number)
+        WHERE %(expected_version)s::integer = 0
+           OR EXISTS (SELECT FROM events WHERE aggregate_id = %(aggregate_id)s AND version = %(expected_version)s)
+        ORDER BY number
+        RETURNING position, version
+    )"""
+
+# A key that is there already is an error too.
+REMEMBERED = """
+    remembered AS (
+        INSERT INTO idempotency_keys (owner, key, request_hash, order_id, version, position)
+        SELECT %(owner)s, %(key)s, %(request_hash)s, %(aggregate_id)s, version, position
+        FROM appended ORDER BY version DESC LIMIT 1
+    )"""
+
+SAVED = """
+    saved AS (
+        INSERT INTO order_snapshots AS stored (aggregate_id, version, shape, occurred_at, state)
+        SELECT %(aggregate_id)s, version, %(shape)s, %(snapshot_at)s, %(state)s::jsonb
+        FROM appended WHERE version = %(snapshot_version)s
+        ON CONFLICT (aggregate_id) DO UPDATE
+        SET version = excluded.version, shape = excluded.shape, occurred_at = excluded.occurred_at,
+            state = excluded.state
+        WHERE stored.shape <> excluded.shape OR stored.version < excluded.version
+    )"""
+
+POSITIONS = "SELECT position FROM appended ORDER BY version"
+
+READ_STREAM = f"""
+    SELECT {COLUMNS} FROM events
+    WHERE aggregate_id = %(aggregate_id)s AND version > %(after)s
+    ORDER BY version
+"""
+
+# The events have no snapshot beside them; the snapshot, if there is one, is a row of its own, the first.
+READ_FROM_SNAPSHOT = f"""
+    WITH snapshot AS (
+        SELECT version, occurred_at, state FROM order_snapshots
+        WHERE aggregate_id = %(aggregate_id)s AND shape = %(shape)s
+    )
+    SELECT {COLUMNS}, NULL::integer AS snapshot_version, NULL::timestamptz AS snapshot_at, NULL::jsonb AS state
+    FROM events
+    WHERE aggregate_id = %(aggregate_id)s AND version > coalesce((SELECT version FROM snapshot), 0)
+    UNION ALL
+    SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, version, occurred_at, state FROM snapshot
+    ORDER BY version NULLS FIRST
+"""
+
+VERSION = "SELECT coalesce(max(version), 0) FROM events WHERE aggregate_id = %(aggregate_id)s"
 
 
 class PostgresEventStore:
@@ -32,10 +92,17 @@ class PostgresEventStore:
     ) -> list[RecordedEvent]:
         if not events:
             return []
-        query = statements.append(len(events), remember=once is not None, snapshot=snapshot is not None)
-        row = statements.values(aggregate_id, expected_version, events, once, snapshot)
+        row = {"aggregate_id": aggregate_id, "expected_version": expected_version, "events": _json_of(events)}
+        parts = [APPENDED]
+        if once is not None:
+            parts.append(REMEMBERED)
+            row |= {"owner": once.owner, "key": once.key, "request_hash": once.request_hash}
+        if snapshot is not None:
+            parts.append(SAVED)
+            row |= {"snapshot_version": snapshot.version, "shape": snapshot.shape}
+            row |= {"snapshot_at": snapshot.occurred_at, "state": to_json(snapshot.state).decode()}
         try:
-            positions = self._connection.execute(query, row).fetchall()
+            positions = self._connection.execute(f"WITH {','.join(parts)} {POSITIONS}", row).fetchall()
         except UniqueViolation as error:
             if error.diag.constraint_name == idempotency_keys.primary_key.name:
                 raise KeyUsed from error
@@ -48,25 +115,22 @@ class PostgresEventStore:
         ]
 
     def read_stream(self, aggregate_id: str, after: int = 0) -> Iterator[RecordedEvent]:
-        rows = self._connection.execute(statements.READ_STREAM, {"aggregate_id": aggregate_id, "after": after})
+        rows = self._connection.execute(READ_STREAM, {"aggregate_id": aggregate_id, "after": after})
         return map(recorded, rows)
 
     def read_from_snapshot(self, aggregate_id: str, shape: int) -> tuple[Snapshot | None, Iterator[RecordedEvent]]:
-        found = {"aggregate_id": aggregate_id, "shape": shape}
-        rows = self._connection.execute(statements.READ_FROM_SNAPSHOT, found).fetchall()
-        if not rows or rows[0][0] is not None:
-            return None, map(recorded, rows)
-        _, _, version, _, state, _, occurred_at = rows[0]
-        return Snapshot(version, shape, occurred_at, state), map(recorded, rows[1:])
+        wanted = {"aggregate_id": aggregate_id, "shape": shape}
+        rows = self._connection.execute(READ_FROM_SNAPSHOT, wanted).fetchall()
+        snapshot = None
+        if rows and rows[0][-1] is not None:
+            *_, version, occurred_at, state = rows.pop(0)
+            snapshot = Snapshot(version, shape, occurred_at, state)
+        return snapshot, (recorded(row[:-3]) for row in rows)
 
     def version(self, aggregate_id: str) -> int:
         """That of the last event; 0 if there is none."""
-        (version,) = self._connection.execute(statements.VERSION, {"aggregate_id": aggregate_id}).fetchone() or (0,)
+        (version,) = self._connection.execute(VERSION, {"aggregate_id": aggregate_id}).fetchone() or (0,)
         return int(version)
-
-    def read_all(self) -> Iterator[RecordedEvent]:
-        with self._connection.transaction(), self._connection.cursor(name="read_all") as cursor:
-            yield from map(recorded, cursor.execute(statements.READ_ALL))
 
 
 def stores(engine: Engine) -> OpenStore:
@@ -81,8 +145,20 @@ def stores(engine: Engine) -> OpenStore:
 
 
 def recorded(row: Sequence[Any]) -> RecordedEvent:
-    """The event that a row of `events` holds. Raises UnknownEventType."""
+    """The event that a row of `COLUMNS` holds. Raises UnknownEventType."""
     position, aggregate_id, version, event_type, event_data, stored_metadata, occurred_at = row
     metadata = dict(stored_metadata)
     event = decode(event_type, metadata.pop("schema_version"), event_data)
     return RecordedEvent(position, aggregate_id, version, event, metadata, occurred_at)
+
+
+def _json_of(events: Sequence[NewEvent]) -> str:
+    """One parameter for all of them, so that the statement stays the same; what APPENDED takes apart."""
+    rows = []
+    for new in events:
+        stored = encode(new.event)
+        metadata = {**new.metadata, "schema_version": stored.schema_version}
+        rows.append(
+            {"type": stored.event_type, "data": stored.data, "metadata": metadata, "occurred_at": new.occurred_at}
+        )
+    return to_json(rows).decode()

@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 
 from core.database import driver_connection
 from core.event_sourcing.event_store import Snapshot
-from core.event_sourcing.ids import IdList
 from core.event_sourcing.postgres_store import PostgresEventStore
+from core.event_sourcing.streams import IdList
 from core.event_sourcing.tables import order_snapshots
 from core.orders.order import STATE_SHAPE, Order
 

@@ -1,20 +1,16 @@
-"""Streams as the read side reads them: several at once, within the session's transaction, and checked for gaps."""
+"""Streams as the read side reads them: many at once, within the session's transaction, and checked for gaps."""
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from pydantic_core import from_json
-from sqlalchemy import Text, cast, select
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import ARRAY, Column, ColumnElement, Text, any_, cast, literal, select
 from sqlalchemy.orm import Session
 
 from core.event_sourcing.event_store import RecordedEvent
-from core.event_sourcing.ids import Ids
-from core.event_sourcing.statements import COLUMNS
 from core.event_sourcing.tables import events
 from core.orders.events import OrderPlaced
-
-READ = [events.c[name] for name in COLUMNS.split(", ")]
 
 
 class BrokenStream(Exception):
@@ -32,21 +28,57 @@ def require_next(recorded: RecordedEvent, version: int) -> None:
         raise BrokenStream(recorded.aggregate_id, version, recorded.version)
 
 
+class Ids(Protocol):
+    """Which aggregates a statement is about."""
+
+    def among(self, column: Column[str]) -> ColumnElement[bool]:
+        """The condition that the column holds one of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdRange:
+    """From `from_id` to before `until_id`, or to the last if that is None; in the order of the database."""
+
+    from_id: str = ""
+    until_id: str | None = None
+
+    def among(self, column: Column[str]) -> ColumnElement[bool]:
+        begun = column >= self.from_id
+        return begun if self.until_id is None else begun & (column < self.until_id)
+
+
+@dataclass(frozen=True, slots=True)
+class IdList:
+    """The ids given; one parameter for all of them, so that the statement stays the same."""
+
+    ids: Collection[str]
+
+    def among(self, column: Column[str]) -> ColumnElement[bool]:
+        return column == any_(literal(list(self.ids), ARRAY(Text)))
+
+
 def read_streams(session: Session, ids: Ids) -> Iterator[tuple[Any, ...]]:
-    """Whole streams, one after the other; for `recorded` to decode.
+    """Whole streams, one after the other; rows for `recorded` to decode.
 
     The driver's own rows, and JSON read in one piece rather than value by value: half the time for many events."""
-    columns = [cast(column, Text) if isinstance(column.type, JSONB) else column for column in READ]
-    query = select(*columns).where(ids.among(events.c.aggregate_id))
-    with session.connection().execute(query.order_by(events.c.aggregate_id, events.c.version)) as result:
+    row = events.c
+    query = select(
+        row.position,
+        row.aggregate_id,
+        row.version,
+        row.event_type,
+        cast(row.event_data, Text),
+        cast(row.metadata, Text),
+        row.occurred_at,
+    ).where(ids.among(row.aggregate_id))
+    with session.connection().execute(query.order_by(row.aggregate_id, row.version)) as result:
         rows = result.cursor.fetchall()
-    parts = list(zip(*rows, strict=True)) or [()] * len(READ)
-    parsed = [
-        _parse(part) if isinstance(column.type, JSONB) else part for column, part in zip(READ, parts, strict=True)
-    ]
-    return zip(*parsed, strict=True)
+    if not rows:
+        return iter(())
+    *head, event_data, metadata, occurred_at = zip(*rows, strict=True)
+    return zip(*head, _parsed(event_data), _parsed(metadata), occurred_at, strict=True)
 
 
-def _parse(texts: Iterable[str]) -> list[Any]:
+def _parsed(texts: Iterable[str]) -> list[Any]:
     values: list[Any] = from_json(f"[{','.join(texts)}]")
     return values

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Exists, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
-from core.event_sourcing.ids import IdList
+from core.event_sourcing.streams import IdList
 from core.event_sourcing.tables import events
 from core.projection.failures import RECORD, FailingOrder, projection_failures
 from core.projection.projector import Failure, Projected, Projector, project

@@ -11,8 +11,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from core.database import driver_connection, pipelined
 from core.event_sourcing.event_store import RecordedEvent
-from core.event_sourcing.postgres_store import recorded
-from core.event_sourcing.statements import COLUMNS
+from core.event_sourcing.postgres_store import COLUMNS, recorded
 from core.projection.announcements import announce_if_heard
 from core.projection.rows import FEW, read_later
 from core.safe_errors import is_transient

@@ -8,8 +8,7 @@ from sqlalchemy import delete, exists, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.event_sourcing.event_store import RecordedEvent
-from core.event_sourcing.ids import Ids
-from core.event_sourcing.streams import read_streams
+from core.event_sourcing.streams import Ids, read_streams
 from core.projection.announcements import announce
 from core.projection.parking import record_failures
 from core.projection.projector import Failure, Projector, fold_rows, read_rows

@@ -13,7 +13,7 @@ from sqlalchemy import Boolean, Column, Integer, Table, Text, delete, false, tex
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.database import metadata
-from core.event_sourcing.ids import IdRange
+from core.event_sourcing.streams import IdRange
 
 EVENTS_PER_RANGE = 5000
 

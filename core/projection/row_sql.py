@@ -4,7 +4,7 @@ from functools import cache
 
 from sqlalchemy import Table
 
-from core.event_sourcing.statements import COLUMNS
+from core.event_sourcing.postgres_store import COLUMNS
 
 ONE = "SELECT %(order_ids)s::text AS order_id"
 MANY = "SELECT unnest(%(order_ids)s::text[]) AS order_id ORDER BY order_id"  # one order of locking rules out deadlocks

@@ -14,7 +14,7 @@ from sqlalchemy import Table, delete, select
 from sqlalchemy.orm import Session
 
 from core.database import driver_connection, in_pipeline
-from core.event_sourcing.ids import IdList
+from core.event_sourcing.streams import IdList
 from core.projection import row_sql
 from core.projection.copying import copy_rows
 

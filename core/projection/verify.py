@@ -9,8 +9,7 @@ from sqlalchemy import Table, func, select, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.event_sourcing.event_store import RecordedEvent
-from core.event_sourcing.ids import IdList, IdRange, Ids
-from core.event_sourcing.streams import read_streams
+from core.event_sourcing.streams import IdList, IdRange, Ids, read_streams
 from core.event_sourcing.tables import events
 from core.projection.counters import CounterDifference
 from core.projection.differences import Difference, fields_that_differ

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from core.database import metadata
 from core.event_sourcing.event_store import RecordedEvent
-from core.event_sourcing.ids import IdList
+from core.event_sourcing.streams import IdList
 from core.orders.events import OrderItemAdded
 from core.projection.rows import Values, lock_rows, replace_parts, replace_rows, save_rows, upsert_parts
 from core.read_models.header import OrderHeader, evolve, header_columns

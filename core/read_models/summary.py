@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from core.database import metadata
 from core.event_sourcing.event_store import RecordedEvent
-from core.event_sourcing.ids import IdList
+from core.event_sourcing.streams import IdList
 from core.projection.rows import lock_rows, replace_rows, save_rows
 from core.read_models.header import OrderHeader, evolve, header_columns
 

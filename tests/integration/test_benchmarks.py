@@ -13,7 +13,7 @@ from benchmarks.__main__ import GROUPS
 from benchmarks.comparators.row_by_row import replay
 from benchmarks.data import fill
 from benchmarks.rows import EXTRA_ROWS, ROWS
-from core.event_sourcing.ids import IdRange
+from core.event_sourcing.streams import IdRange
 from core.projection.catch_up import catch_up
 from core.projection.verify import verify
 from core.read_models.wiring import PROJECTORS

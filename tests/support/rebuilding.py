@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
-from core.event_sourcing.ids import IdRange
+from core.event_sourcing.streams import IdRange
 from core.projection.verify import verify, verify_counters
 from core.read_models.wiring import PROJECTORS
 from tests.support.make_run import ROOT

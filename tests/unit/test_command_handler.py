@@ -200,9 +200,6 @@ class ContestedStore:
             handler_of(self._store).handle(rival)
         return self._store.append(aggregate_id, expected_version, events, **beside)
 
-    def read_all(self) -> Iterator[RecordedEvent]:
-        return self._store.read_all()
-
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:

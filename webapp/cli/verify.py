@@ -9,8 +9,8 @@ from typing import Any
 import click
 from flask.cli import with_appcontext
 
-from core.event_sourcing.ids import IdList, Ids
 from core.event_sourcing.snapshots import forget_snapshots, wrong_snapshots
+from core.event_sourcing.streams import IdList, Ids
 from core.projection.counters import CounterDifference
 from core.projection.differences import Difference
 from core.projection.projector import Failure, Projector

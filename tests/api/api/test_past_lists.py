@@ -11,9 +11,9 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session, sessionmaker
 
-from core.database import driver_connection
 from core.event_sourcing.event_store import RecordedEvent
-from core.event_sourcing.postgres_store import PostgresEventStore
+from core.event_sourcing.postgres_store import recorded
+from core.event_sourcing.streams import IdRange, read_streams
 from core.orders.commands import AddOrderItem, CancelOrder, ConfirmOrder, OrderCommand, PlaceOrder, ShipOrder
 from core.orders.errors import OrderError
 from core.projection.projector import fold
@@ -52,7 +52,7 @@ def log(sessions: sessionmaker[Session]) -> list[RecordedEvent]:
             handle(sessions, random_command(chance), at=at)
     show_everything(sessions)
     with sessions.begin() as session:
-        return list(PostgresEventStore(driver_connection(session)).read_all())
+        return [recorded(row) for row in read_streams(session, IdRange())]
 
 
 def moments() -> list[datetime]:
@@ -62,7 +62,7 @@ def moments() -> list[datetime]:
 
 def replayed(log: list[RecordedEvent], moment: datetime) -> list[OrderHeader]:
     """The list as the log alone says it was, newest placed first."""
-    rows = fold(SummaryProjector(), [recorded for recorded in log if recorded.occurred_at <= moment]).values()
+    rows = fold(SummaryProjector(), [each for each in log if each.occurred_at <= moment]).values()
     return sorted(rows, key=lambda row: (row.placed_at, row.order_id), reverse=True)
 
 

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
-from core.event_sourcing.ids import IdRange
+from core.event_sourcing.streams import IdRange
 from core.projection.announcements import CHANNEL, EVERY_ORDER, announce_if_heard, listen
 from core.projection.catch_up import catch_up
 from core.projection.projector import project

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from core.database import driver_connection
 from core.event_sourcing.event_store import NewEvent
-from core.event_sourcing.ids import IdRange
 from core.event_sourcing.postgres_store import PostgresEventStore
+from core.event_sourcing.streams import IdRange
 from core.projection.catch_up import BATCH, alone, catch_up
 from core.projection.projector import project
 from core.projection.verify import verify

@@ -7,7 +7,7 @@ from flask_migrate import downgrade, upgrade
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
-from core.event_sourcing.ids import IdRange
+from core.event_sourcing.streams import IdRange
 from core.projection.catch_up import catch_up
 from core.projection.counters import CounterDifference
 from core.projection.rebuild import rebuild_orders, recount

@@ -10,7 +10,7 @@ from flask import Flask
 from flask_migrate import downgrade, upgrade
 from sqlalchemy.orm import Session, sessionmaker
 
-from core.event_sourcing.ids import IdRange
+from core.event_sourcing.streams import IdRange
 from core.orders.events import OrderEvent
 from core.projection.counters import CounterDifference
 from core.projection.rebuild import rebuild_orders, recount

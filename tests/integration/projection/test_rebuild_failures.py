@@ -5,7 +5,7 @@ from flask.testing import FlaskCliRunner
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.event_sourcing.codec import encode
-from core.event_sourcing.ids import IdRange
+from core.event_sourcing.streams import IdRange
 from core.projection.verify import verify
 from core.read_models.wiring import PROJECTORS
 from tests.support.examples import LAPTOP_ADDED, MICE_ADDED, PLACED

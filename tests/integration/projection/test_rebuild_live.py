@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, event, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.database import ENGINE_OPTIONS, sqlalchemy_url
-from core.event_sourcing.ids import IdRange
+from core.event_sourcing.streams import IdRange
 from core.projection import rebuild_plan
 from core.projection.projector import Projector
 from core.projection.rebuild import rebuild_next_range, rebuild_orders

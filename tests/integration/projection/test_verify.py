@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
-from core.event_sourcing.ids import IdRange
+from core.event_sourcing.streams import IdRange
 from core.projection import verify as module
 from core.projection.catch_up import catch_up
 from core.projection.differences import Difference

@@ -7,7 +7,7 @@ from itertools import count
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from core.event_sourcing.ids import IdRange
+from core.event_sourcing.streams import IdRange
 from core.orders.events import OrderEvent
 from core.projection.catch_up import catch_up
 from core.projection.verify import verify
