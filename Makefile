@@ -3,7 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 TESTS ?= tests
-DRILLS ?= tests/drills
+DRILLS ?= tests/drills tests/e2e/test_benchmarks.py
+PROCESSES ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help run test drill bench soak growth keep lint format lock contract clean install-run install-bench install-dev
@@ -14,8 +15,8 @@ help: ## list the commands
 run: install-run ## start everything here in the foreground; Ctrl-C stops it
 	@$(BIN)/python -m local
 
-test: install-dev lint ## lint, then run every test on real servers; TESTS=tests/unit runs a part
-	@$(BIN)/python -m pytest $(TESTS)
+test: install-dev lint ## lint, then run every test but those of `make drill` on real servers; TESTS=tests/unit runs a part
+	@$(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=loadgroup $(TESTS)
 
 drill: install-dev ## break the whole stack under load, then prove that nothing was lost or doubled; 15 minutes; BROKER=rabbitmq
 	@DRILL=$(or $(SIZE),full) TEST_BROKER=$(BROKER) $(BIN)/python -m pytest $(DRILLS) --capture=no --timeout=900

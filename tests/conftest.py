@@ -1,29 +1,48 @@
-"""Real servers for every test: one PostgreSQL and one Valkey per run, a fresh database per test."""
+"""Real servers for every test: one PostgreSQL and one Valkey per process of pytest, a fresh database per test."""
 
-import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 from flask_migrate import upgrade
 from limits.storage import RedisStorage
-from psycopg import sql
-from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.database import session_factory
+from local import servers
 from local.servers import PostgresServer, ValkeyServer
+from tests.support.databases import new_database
+from tests.support.ports import own_port
 from webapp import create_app
 from webapp.api import commands
 
-TEMPLATE = "migrated"
-database_numbers = itertools.count(1)
+# By the size of drills that DRILL names: `make test` asks for none, `make drill` for full ones.
+LEFT_OUT = {"": {"long", "full"}, "short": {"full"}, "full": set[str]()}
 made: list[Flask] = []
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at groups
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the long tests to `make drill`; those that share one running stack share a process of pytest."""
+    left_out = LEFT_OUT[os.environ.get("DRILL", "")]
+    left = [item for item in items if left_out & {marker.name for marker in item.iter_markers()}]
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if item not in left]
+    for item in items:
+        if "stack" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("stack"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_ports() -> Iterator[None]:
+    """Several processes of pytest start servers at the same time; a port that is free now is not free for long."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(servers, "free_port", own_port)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -38,10 +57,6 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
         # celeryconfig.py reads this when the first test enqueues.
         os.environ["REDIS_URL"] = server.url
         yield server
-
-
-def database(server: PostgresServer, name: str) -> str:
-    return make_url(server.url).set(database=name).render_as_string(hide_password=False)
 
 
 def make_app(database_url: str, redis_url: str, **config: Any) -> Flask:
@@ -69,24 +84,19 @@ def _close_apps() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def migrated_template(postgres: PostgresServer, valkey: ValkeyServer) -> str:
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
-    app = make_app(database(postgres, TEMPLATE), valkey.url)
+    """The name of a database to copy: the server's own, migrated."""
+    app = make_app(postgres.url, valkey.url)
     with app.app_context():
         upgrade()
         app.extensions["sqlalchemy"].engine.dispose()
-    return TEMPLATE
+    return "orderlog"
 
 
 @pytest.fixture
 def database_url(postgres: PostgresServer, migrated_template: str) -> Iterator[str]:
     """A migrated, empty database of the test's own."""
-    name = f"test_{next(database_numbers)}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        names = sql.Identifier(name), sql.Identifier(migrated_template)
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*names))
-        yield database(postgres, name)
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(names[0]))
+    with new_database(postgres, migrated_template) as url:
+        yield url
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def queue(valkey: ValkeyServer) -> Iterator[Queue]:
 @pytest.fixture
 def empty_database(postgres: PostgresServer) -> Iterator[str]:
     """Not migrated."""
-    with new_database(postgres, "unmigrated") as url:
+    with new_database(postgres) as url:
         yield url
 
 

@@ -16,7 +16,7 @@ from tests.drills.journal import Journal
 from tests.drills.load import Load
 from tests.drills.report import MOST_SECONDS, Report
 from tests.drills.stack import Stack
-from tests.support.make_run import wait_until
+from tests.support.waiting import wait_until
 
 FULL = os.environ.get("DRILL") == "full"
 SEED = int(os.environ.get("DRILL_SEED", "20260131"))

@@ -12,7 +12,8 @@ import psutil
 from tests.drills.proxy import Proxy
 from tests.drills.servers import Servers
 from tests.drills.stack import Stack
-from tests.support.make_run import command_line, wait_until
+from tests.support.make_run import command_line
+from tests.support.waiting import wait_until
 
 APPEAR_SECONDS = 30
 

@@ -15,9 +15,10 @@ import psutil
 
 from local.__main__ import procfile
 from local.program import Program
-from local.servers import free_port
 from local.supervisor import Supervisor
-from tests.support.make_run import ROOT, request, wait_until
+from tests.support.make_run import ROOT, request
+from tests.support.ports import own_port
+from tests.support.waiting import wait_until
 
 START_SECONDS = 60
 
@@ -76,7 +77,7 @@ class Stack:
         self.database_url = database_url
         self._common = _environment(database_url, broker_url)
         self._environment = environment or {}
-        self.ports = [free_port(0) for _ in range(webs)]
+        self.ports = [own_port() for _ in range(webs)]
         commands = procfile(ROOT / "Procfile")
         self._commands = {
             "web": commands["web"].replace("webapp:create_app", web_app),

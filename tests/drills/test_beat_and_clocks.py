@@ -10,6 +10,8 @@ from tests.drills.servers import Servers
 from tests.drills.stack import Stack
 from tests.support.make_run import ROOT
 
+pytestmark = pytest.mark.long
+
 EVENTS = Size(short=400, full=3_000)
 FLUSHES = Size(short=1, full=5)
 

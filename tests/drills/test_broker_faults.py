@@ -12,6 +12,8 @@ from tests.drills.proxy import Proxy
 from tests.drills.servers import Servers
 from tests.drills.stack import Stack
 
+pytestmark = pytest.mark.long
+
 FEW_EVENTS = 300
 EVENTS = Size(short=600, full=8_000)
 CRASHES = Size(short=2, full=10)

@@ -11,11 +11,14 @@ from core.database import session_factory
 from core.event_sourcing import repository
 from core.projection.projector import project
 from core.read_models.wiring import PROJECTORS
+from local.servers import PostgresServer
 from tests.drills.compare import Findings, compare, orders_behind
 from tests.drills.journal import Journal
-from tests.drills.servers import Servers
+from tests.support.databases import new_database
 from tests.support.examples import ADD_LAPTOP, ADD_MICE, CONFIRM, NOON, ORDER_ID, PLACE, SHIP
 from tests.support.streams import handle
+
+pytestmark = pytest.mark.xdist_group("compare")  # they share a database
 
 TAGS = ["山田太郎", "ノートPC", "マウス", f"{ORDER_ID} confirmed", "TRACK-12345678"]
 KINDS = ("lost", "unasked", "gaps", "duplicated", "differences", "statistics", "snapshots")
@@ -69,18 +72,18 @@ ANSWER = {
 
 
 @pytest.fixture(scope="module")
-def database_url(servers: Servers) -> str:
+def database_url(postgres: PostgresServer, migrated_template: str) -> Iterator[str]:
     """The example order as stored and projected, with a snapshot of its third version."""
-    url = servers.fresh_database()
-    sessions = session_factory(url)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(repository, "SNAPSHOT_EVERY", 3)
-        for command in COMMANDS:
-            handle(sessions, command, at=NOON)
-    for projector in PROJECTORS.values():
-        project(sessions, projector, [ORDER_ID])
-    sessions.kw["bind"].dispose()
-    return url
+    with new_database(postgres, migrated_template) as url:
+        sessions = session_factory(url)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(repository, "SNAPSHOT_EVERY", 3)
+            for command in COMMANDS:
+                handle(sessions, command, at=NOON)
+        for projector in PROJECTORS.values():
+            project(sessions, projector, [ORDER_ID])
+        sessions.kw["bind"].dispose()
+        yield url
 
 
 @pytest.fixture

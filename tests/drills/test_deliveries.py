@@ -2,13 +2,17 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.drills.deliveries import TIMES, Deliveries, tasks_done
 from tests.drills.drill import PATIENCE, SEED, Size, run
 from tests.drills.journal import Journal
 from tests.drills.report import Report
 from tests.drills.servers import Servers
 from tests.drills.stack import Stack
-from tests.support.make_run import wait_until
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.long
 
 DELIVERIES = Size(short=1_500, full=20_001)
 WORKERS = 4

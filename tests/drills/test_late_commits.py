@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.drills.drill import PATIENCE, Size, run
 from tests.drills.report import Report
 from tests.drills.servers import Servers
 from tests.drills.stack import Stack
+
+pytestmark = pytest.mark.long
 
 EVENTS = Size(short=400, full=3_000)
 

@@ -5,11 +5,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.drills.drill import SEED, Size, run
 from tests.drills.faults import Faults
 from tests.drills.servers import Servers
 from tests.drills.stack import Stack
-from tests.support.make_run import ROOT, wait_until
+from tests.support.make_run import ROOT
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.long
 
 EVENTS = Size(short=600, full=8_000)
 KILLS = Size(short=1, full=4)  # of each kind

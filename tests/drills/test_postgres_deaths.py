@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.drills.drill import SEED, Size, run
 from tests.drills.faults import Faults
 from tests.drills.servers import Servers
 from tests.drills.stack import Stack
+
+pytestmark = pytest.mark.long
 
 EVENTS = Size(short=600, full=8_000)
 CRASHES = Size(short=2, full=10)

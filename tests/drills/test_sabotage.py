@@ -13,6 +13,8 @@ from tests.drills.test_deliveries import deliver_three_times
 from tests.drills.test_late_commits import hold_transactions_open
 from tests.drills.test_state_machine import UNCOUNTED
 
+pytestmark = pytest.mark.long
+
 PATIENCE = 6.0  # seconds; no sabotaged read model comes right by waiting
 EVENTS = 300  # whatever the size of the drills: one finding is enough
 DELIVERIES = 1_500

@@ -20,7 +20,6 @@ from core.read_models.statistics import OrderCounters
 from tests.drills.drill import FULL
 from tests.drills.order_machine import END, NAMES, OrderMachine, Until
 from tests.drills.sabotage.forgetful_snapshots import state_without_news
-from tests.drills.servers import Servers
 from tests.drills.stoppable import BEFORE_COMMIT, BEFORE_WRITE, processes
 
 # The same examples in each run; what fails is printed as a test that can be run.
@@ -41,16 +40,18 @@ Steps = Callable[[OrderMachine], None]
 
 
 @pytest.fixture
-def make(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+def make(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     """Ranges and snapshots of a few events, folding and COPY of few rows: small examples go the ways of large ones."""
     monkeypatch.setattr(repository, "SNAPSHOT_EVERY", 3)
     monkeypatch.setattr(OrderCounters, "few", 2)
     monkeypatch.setattr(rebuild_plan, "EVENTS_PER_RANGE", 3)
     monkeypatch.setattr(rows, "FEW", 2)
     monkeypatch.setattr(catch_up, "BATCH", 3)
-    url = servers.fresh_database()
     not_durable = "-c TimeZone=UTC -c synchronous_commit=off"
-    with psycopg.connect(url, autocommit=True, options=not_durable) as server, processes(url, 4) as four:
+    with (
+        psycopg.connect(database_url, autocommit=True, options=not_durable) as server,
+        processes(database_url, 4) as four,
+    ):
         yield partial(OrderMachine, server, four)
 
 

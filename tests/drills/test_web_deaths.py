@@ -3,10 +3,14 @@
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from tests.drills.drill import SEED, Size, run
 from tests.drills.faults import Faults
 from tests.drills.servers import Servers
 from tests.drills.stack import Stack
+
+pytestmark = pytest.mark.long
 
 EVENTS = Size(short=600, full=6_000)
 OWN_DEATHS = Size(short=2, full=15)

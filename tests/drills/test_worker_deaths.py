@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.drills.drill import SEED, Size, run
 from tests.drills.faults import Faults
 from tests.drills.servers import Servers
 from tests.drills.stack import Stack
+
+pytestmark = pytest.mark.long
 
 EVENTS = Size(short=1000, full=20_000)
 KILLS = Size(short=6, full=60)

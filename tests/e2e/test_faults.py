@@ -7,7 +7,8 @@ from pathlib import Path
 import psutil
 
 from local.servers import ValkeyServer
-from tests.support.make_run import Stack, details_version, shown, wait_until
+from tests.support.make_run import Stack, details_version, shown
+from tests.support.waiting import wait_until
 
 BURST = 500
 

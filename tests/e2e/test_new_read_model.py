@@ -23,8 +23,9 @@ import pytest
 from alembic.script import ScriptDirectory
 
 from core.database import session_factory
-from tests.support.make_run import ROOT, Stack, wait_until
+from tests.support.make_run import ROOT, Stack
 from tests.support.rebuilding import fill
+from tests.support.waiting import wait_until
 
 PAGE = (ROOT / "docs" / "read-models.md").read_text()
 FILE = re.compile(r"`([\w/]+\.py)`:\n\n```python\n(.*?)```", re.DOTALL)

@@ -5,7 +5,8 @@ import subprocess
 from functools import partial
 from itertools import pairwise
 
-from tests.support.make_run import ROOT, Stack, shown, wait_until
+from tests.support.make_run import ROOT, Stack, shown
+from tests.support.waiting import wait_until
 
 BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
 CHANGING = [

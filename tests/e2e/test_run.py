@@ -10,7 +10,8 @@ from urllib.error import HTTPError
 import psutil
 import pytest
 
-from tests.support.make_run import Stack, outliving, shown, wait_until
+from tests.support.make_run import Stack, outliving, shown
+from tests.support.waiting import wait_until
 
 MOST_STOP_SECONDS = 15
 

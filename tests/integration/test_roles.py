@@ -21,7 +21,8 @@ from local.servers import ValkeyServer
 from tests.conftest import make_app
 from tests.drills.stack import Stack
 from tests.support.calls import order_after, read, send
-from tests.support.make_run import request, wait_until
+from tests.support.make_run import request
+from tests.support.waiting import wait_until
 
 ROLE = "orderlog_app"
 

@@ -1,5 +1,6 @@
-"""Databases in other states, or with a longer life, than the one of each test."""
+"""Databases on the server of the tests: empty or migrated, for as long as a block runs."""
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,12 +10,17 @@ from sqlalchemy.engine import make_url
 
 from local.servers import PostgresServer
 
+_numbers = itertools.count(1)
+
 
 @contextmanager
-def new_database(server: PostgresServer, name: str, template: str = "template1") -> Iterator[str]:
+def new_database(server: PostgresServer, template: str = "template1") -> Iterator[str]:
     """Its URL, until the block ends."""
-    with psycopg.connect(server.url, autocommit=True) as connection:
+    name = f"test_{next(_numbers)}"
+    with psycopg.connect(server.url, autocommit=True, dbname="postgres") as connection:
         names = sql.Identifier(name), sql.Identifier(template)
         connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*names))
-        yield make_url(server.url).set(database=name).render_as_string(hide_password=False)
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(names[0]))
+        try:
+            yield make_url(server.url).set(database=name).render_as_string(hide_password=False)
+        finally:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(names[0]))

@@ -3,18 +3,19 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 from urllib.error import HTTPError
 
 import psutil
+
+from tests.support.ports import own_port
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent.parent
 START_SECONDS = 60
@@ -27,13 +28,14 @@ class Stack:
     def __init__(self, data_dir: Path, root: Path = ROOT, /, **environment: str) -> None:
         self.data_dir = data_dir
         self.root = root
-        self.port, self.flower_port = two_free_ports()
+        self.port, self.flower_port = own_port(), own_port()
         inherited = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
         ports = {"PORT": str(self.port), "FLOWER_PORT": str(self.flower_port), "DATA_DIR": str(data_dir)}
         self.environment = {**inherited, **ports, **environment}
         self.output = ""
 
     def __enter__(self) -> Self:
+        self._choose_ports_of_servers()
         self.launch()
         wait_until(lambda: READY in self.output or self.process.poll() is not None, START_SECONDS)
         assert READY in self.output, self.output
@@ -42,6 +44,14 @@ class Stack:
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
             self.stop()
+
+    def _choose_ports_of_servers(self) -> None:
+        """As if they had run before: a server takes the port that it had, if it is free."""
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        for server in ("postgres", "valkey"):
+            state = self.data_dir / f"{server}.json"
+            if not state.exists():
+                state.write_text(json.dumps({"port": own_port()}))
 
     def launch(self) -> None:
         self.process = subprocess.Popen(
@@ -126,19 +136,3 @@ def details_version(stack: Stack, order_id: str) -> int:
         if error.code != 503:
             raise
         return 0
-
-
-def wait_until(reached: Callable[[], bool], seconds: float) -> float:
-    """The seconds it took."""
-    started = time.monotonic()
-    while not reached():
-        assert time.monotonic() - started < seconds, f"not reached in {seconds} s"
-        time.sleep(0.05)
-    return time.monotonic() - started
-
-
-def two_free_ports() -> tuple[int, int]:
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(("127.0.0.1", 0))
-        other.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], other.getsockname()[1]

@@ -14,7 +14,8 @@ from amqp.exceptions import NotFound
 from kombu import Connection
 
 from local.program import Program, kill_group
-from local.servers import CannotStart, Server, free_port, write_secret
+from local.servers import CannotStart, Server, write_secret
+from tests.support.ports import own_port
 
 # The one on the PATH becomes the user "rabbitmq", who may not enter a test's folder.
 PROGRAM = "/usr/lib/rabbitmq/bin/rabbitmq-server"
@@ -32,7 +33,7 @@ class RabbitServer(Server):
 
     def __init__(self, data_dir: Path) -> None:
         super().__init__(data_dir)
-        self._names_port, self._node_port = free_port(0), free_port(0)
+        self._names_port, self._node_port = own_port(), own_port()
         self._names: subprocess.Popen[bytes] | None = None
 
     @property

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -14,11 +13,11 @@ from typing import Any, Self
 import simplejson
 
 from local.program import stop
-from local.servers import free_port
+from tests.support.ports import own_port
 from tests.support.remote import Remote
+from tests.support.waiting import wait_until
 
 PROJECT = Path(__file__).parent.parent.parent
-START_SECONDS = 30.0
 
 
 class WebServer:
@@ -34,7 +33,7 @@ class WebServer:
         app: str = "webapp:create_app",
         **environment: str,
     ) -> None:
-        self.port = free_port(0)
+        self.port = own_port()
         self._app = app
         self._environment = {
             "DATABASE_URL": database_url,
@@ -59,11 +58,8 @@ class WebServer:
                 stderr=log,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + START_SECONDS
-        while not self._listens():
-            assert self._process.poll() is None, self._log.read_text()
-            assert time.monotonic() < deadline, self._log.read_text()
-            time.sleep(0.02)
+        wait_until(lambda: self._listens() or self._process.poll() is not None)
+        assert self._process.poll() is None, self._log.read_text()
         return self
 
     def __exit__(self, *_: object) -> None:

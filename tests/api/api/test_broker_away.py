@@ -16,6 +16,8 @@ from tests.support.brokers import Broker, new_broker
 from tests.support.calls import stored_events
 from tests.support.web_server import WebServer
 
+pytestmark = pytest.mark.xdist_group("broker_away")  # they share a broker
+
 PROMISED = 0.050  # seconds that an absent broker may add to a command
 FULL_SPEED = 0.025  # what noise may add; a command waits for no broker
 SAMPLE = 20

@@ -13,6 +13,8 @@ from tests.support.calls import LAPTOP, nothing_stored, stored_events
 from tests.support.databases import new_database
 from tests.support.web_server import RawAnswer, WebServer
 
+pytestmark = pytest.mark.xdist_group("raw_http")  # one web server serves them all
+
 LARGEST_BODY = 1024 * 1024
 PLACE = '{"customer_name": "山田太郎", "total_amount": 83000}'.encode()
 
@@ -20,7 +22,7 @@ PLACE = '{"customer_name": "山田太郎", "total_amount": 83000}'.encode()
 @pytest.fixture(scope="module")
 def database_url(postgres: PostgresServer, migrated_template: str) -> Iterator[str]:
     """One for all of these tests, as one web server serves them."""
-    with new_database(postgres, "raw_http", migrated_template) as url:
+    with new_database(postgres, migrated_template) as url:
         yield url
 
 

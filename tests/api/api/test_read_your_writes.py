@@ -20,6 +20,8 @@ from tests.support.web_server import WebServer
 from tests.support.worker import Worker
 from webapp.api.waiting import RECHECK_SECONDS
 
+pytestmark = pytest.mark.xdist_group("read_your_writes")  # they share a replica, a web server and a worker
+
 WAIT = {"Prefer": "wait=10"}
 WRITES = 200
 
@@ -41,7 +43,7 @@ def service(
     folder = tmp_path_factory.mktemp("service")
     with ExitStack() as stack:
         broker = stack.enter_context(ValkeyServer(folder))
-        url = stack.enter_context(new_database(postgres, "read_your_writes", migrated_template))
+        url = stack.enter_context(new_database(postgres, migrated_template))
         replica = {}
         if request.param == "replica":
             server = stack.enter_context(Replica(postgres, "read_your_writes"))

@@ -28,6 +28,8 @@ from tests.support.replica import Replica
 from webapp.api import queries
 from webapp.database import db
 
+pytestmark = pytest.mark.xdist_group("replica")  # they share it
+
 WAIT = {"Prefer": "wait=10"}
 SHORT_WAIT = {"Prefer": "wait=1"}
 HELD_UP = 0.3  # seconds

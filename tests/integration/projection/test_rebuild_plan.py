@@ -16,10 +16,10 @@ from core.projection.rebuild_plan import PlanIsGone, RebuildPlan
 from core.read_models.wiring import PROJECTORS
 from core.settings import Patience
 from tests.support.examples import LAPTOP_ADDED, PLACED
-from tests.support.make_run import wait_until
 from tests.support.read_side import rows, run, value
 from tests.support.rebuilding import assert_equal_to_events, fill, note_ranges, ranges_left_behind
 from tests.support.streams import append
+from tests.support.waiting import wait_until
 
 Sessions = sessionmaker[Session]
 

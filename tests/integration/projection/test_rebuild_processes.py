@@ -8,7 +8,6 @@ import pytest
 from flask import Flask
 from sqlalchemy.orm import Session, sessionmaker
 
-from tests.support.make_run import wait_until
 from tests.support.read_side import run, value
 from tests.support.rebuilding import (
     WAIT_FOR_HELPERS,
@@ -20,6 +19,7 @@ from tests.support.rebuilding import (
     rebuild,
     rebuilding,
 )
+from tests.support.waiting import wait_until
 
 ORDERS = 5000  # four ranges
 RANGES = 4

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from core.logs import AddContext, JsonLines, PlainLines, bind, unbind
 from local.servers import ValkeyServer
 from tests.drills.stack import Stack
-from tests.support.make_run import wait_until
+from tests.support.waiting import wait_until
 from worker.task_logs import hide_data
 
 NAME = "山田太郎"

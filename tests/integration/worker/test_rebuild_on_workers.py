@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from core.projection import rebuild_plan
 from local.servers import ValkeyServer
-from tests.support.make_run import ROOT, wait_until
+from tests.support.make_run import ROOT
 from tests.support.read_side import value
 from tests.support.rebuilding import (
     WAIT_FOR_HELPERS,
@@ -28,6 +28,7 @@ from tests.support.rebuilding import (
     ranges_left_behind,
     rebuild,
 )
+from tests.support.waiting import wait_until
 from webapp.cli import rebuild as command
 from worker.rebuild import ranges_waiting
 

@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from core.projection.catch_up import alone
 from tests.support.examples import LAPTOP_ADDED, ORDER_ID
-from tests.support.make_run import wait_until
 from tests.support.read_side import place, project_all, run, shown, value
 from tests.support.streams import append
+from tests.support.waiting import wait_until
 from worker import tasks
 
 SUMMARY, DETAILS = "order_summary_read_models", "order_details_read_models"

@@ -4,7 +4,7 @@ import pytest
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
-from local.servers import free_port
+from tests.support.ports import own_port
 from worker.app import app
 
 
@@ -14,7 +14,7 @@ def test_a_broker_that_is_away_is_tried_again_after_a_second_at_the_most(
 ) -> None:
     monkeypatch.setattr("kombu.utils.functional.sleep", lambda _: None)
     pauses: list[float] = []
-    connection: Connection = app.amqp.Connection(f"{scheme}://127.0.0.1:{free_port(0)}//")
+    connection: Connection = app.amqp.Connection(f"{scheme}://127.0.0.1:{own_port()}//")
 
     with pytest.raises(OperationalError):
         connection.ensure_connection(lambda _error, pause: pauses.append(pause), 3)
