@@ -12,7 +12,7 @@ from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
 from core.safe_errors import OURS, trace
-from core.settings import Settings
+from core.settings import log_format
 
 NOTHING: Mapping[str, object] = MappingProxyType({})
 
@@ -32,9 +32,9 @@ def bound(name: str) -> object:
     return _bound.get().get(name)
 
 
-def configure(log_format: str, level: str) -> None:
+def configure(formatter: str, level: str) -> None:
     """To standard error. Libraries are heard from WARNING on."""
-    handler = {"class": "logging.StreamHandler", "filters": ["context"], "formatter": log_format}
+    handler = {"class": "logging.StreamHandler", "filters": ["context"], "formatter": formatter}
     logging.config.dictConfig(
         {
             "version": 1,
@@ -51,7 +51,7 @@ def configure(log_format: str, level: str) -> None:
 
 def chosen_formatter() -> logging.Formatter:
     """For granian's own lines, by webapp/granian_logs.json."""
-    return PlainLines() if Settings.load().log_format == "plain" else JsonLines()
+    return PlainLines() if log_format() == "plain" else JsonLines()
 
 
 class AddContext(logging.Filter):

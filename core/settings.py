@@ -1,4 +1,4 @@
-"""Where the service's servers are, from the environment; beside a running `make run`, from what it wrote down."""
+"""What the environment says: the only module that reads it. Each process loads it once, and passes it on."""
 
 import json
 import os
@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.weak_secrets import WeakSecret, refuse_weak_url
+from limits import parse_many
+
+from core.weak_secrets import WeakSecret, is_loopback, refuse_weak_login, refuse_weak_url
 
 
 class MissingSetting(Exception):
@@ -22,6 +24,10 @@ class WrongSetting(Exception):
 ATTEMPTS = r"[1-9]\d{0,3}", "a whole number from 1 to 9999"
 HOURS = r"[1-9]\d{0,3}", "a whole number of hours from 1 to 9999"
 SECONDS = r"\d{1,5}(\.\d{1,3})?", "a number of seconds below 100000, such as 1 or 0.5"
+PROXIES = r"[0-9]", "how many proxies stand before the service, 0 to 9"
+
+GENEROUS = "6000/minute"
+OFF = "off"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +54,7 @@ class Settings:
 
     @classmethod
     def load(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
-        """Raises MissingSetting, WrongSetting."""
+        """Where the servers are is known from a running `make run` too. Raises MissingSetting, WrongSetting."""
         local = _local_urls(Path(environment.get("DATA_DIR") or "var"))
         database_url = _url("DATABASE_URL", environment, local.get("database_url"))
         broker_url = _broker_url(environment, local.get("broker_url"))
@@ -65,9 +71,51 @@ class Settings:
                 longest_pause=float(number("PROJECTION_LONGEST_PAUSE", environment, "60", *SECONDS)),
             ),
             idempotency_hours=int(number("IDEMPOTENCY_HOURS", environment, "24", *HOURS)),
-            log_format=choice("LOG_FORMAT", environment, "json", "plain"),
+            log_format=log_format(environment),
             log_level=choice("LOG_LEVEL", environment, "INFO", "DEBUG", "WARNING", "ERROR"),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebSettings:
+    """Who may call the API, how often, and how long a request may take.
+
+    `rate_limit` is None for no limit; times are in seconds."""
+
+    auth: bool = True
+    rate_limit: str | None = GENEROUS
+    trusted_proxies: int = 0
+    https_only: bool = False
+    statement_timeout: float = 5.0
+    pool_timeout: float = 2.0
+
+    @classmethod
+    def load(cls, environment: Mapping[str, str] = os.environ) -> "WebSettings":
+        """Raises WrongSetting."""
+        auth = choice("ORDERLOG_AUTH", environment, "on", OFF) == "on"
+        proxies = int(number("TRUSTED_PROXIES", environment, "0", *PROXIES))
+        if not auth:
+            _require_loopback(environment.get("HOST") or "127.0.0.1", proxies)
+        return cls(
+            auth=auth,
+            rate_limit=_rate_limit(environment.get("RATE_LIMIT") or (GENEROUS if auth else OFF)),
+            trusted_proxies=proxies,
+            https_only=choice("HTTPS_ONLY", environment, OFF, "on") == "on",
+            statement_timeout=float(number("STATEMENT_TIMEOUT", environment, "5", *SECONDS)),
+            pool_timeout=float(number("POOL_TIMEOUT", environment, "2", *SECONDS)),
+        )
+
+
+def log_format(environment: Mapping[str, str] = os.environ) -> str:
+    """Raises WrongSetting."""
+    return choice("LOG_FORMAT", environment, "json", "plain")
+
+
+def flower_login(environment: Mapping[str, str] = os.environ) -> str:
+    """The `user:password` that Flower asks for. Raises WeakSecret."""
+    login = environment.get("FLOWER_BASIC_AUTH", "")
+    refuse_weak_login("FLOWER_BASIC_AUTH", login)
+    return login
 
 
 def is_redis(broker_url: str) -> bool:
@@ -96,6 +144,26 @@ def _optional_url(name: str, environment: Mapping[str, str], local: str | None) 
         except WeakSecret as weak:
             raise WrongSetting(str(weak)) from weak
     return url
+
+
+def _require_loopback(host: str, proxies: int) -> None:
+    if not is_loopback(host):
+        raise WrongSetting(
+            f"ORDERLOG_AUTH=off is only for a service that listens on loopback, and HOST is {host}:"
+            " remove one of the two."
+        )
+    if proxies:
+        raise WrongSetting("ORDERLOG_AUTH=off is not for a service behind a proxy: remove it, or TRUSTED_PROXIES.")
+
+
+def _rate_limit(text: str) -> str | None:
+    if text == OFF:
+        return None
+    try:
+        parse_many(text)
+    except ValueError as error:
+        raise WrongSetting(f"RATE_LIMIT is {text!r}; it must be off, or like 100/second or {GENEROUS}.") from error
+    return text
 
 
 def number(name: str, environment: Mapping[str, str], default: str, pattern: str, meaning: str) -> str:

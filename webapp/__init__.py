@@ -11,7 +11,7 @@ from werkzeug.routing import BaseConverter
 from core import logs
 from core.database import libpq_url, sqlalchemy_url
 from core.orders import values
-from core.settings import MissingSetting, Settings, WrongSetting
+from core.settings import MissingSetting, Settings, WebSettings, WrongSetting
 from webapp import cli, database
 from webapp.api import commands, queries, waiting
 from webapp.api.json_text import ExactJson
@@ -20,7 +20,6 @@ from webapp.contract import pages
 from webapp.gate import access_log, auth, rate_limits, request_id, security_headers
 from webapp.health import probes as health
 from webapp.problems import error_handlers
-from webapp.web_settings import WebSettings
 from worker.enqueue import Enqueuer
 
 
@@ -42,9 +41,11 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         SQLALCHEMY_DATABASE_URI=sqlalchemy_url(settings.database_url),
         SQLALCHEMY_ENGINE_OPTIONS=engine_options,
         SQLALCHEMY_BINDS=database.replica_binds(settings.replica_url, engine_options),
+        DATABASE_URL=settings.database_url,
         REDIS_URL=settings.redis_url,
         BROKER_URL=settings.broker_url,
         IDEMPOTENCY_HOURS=settings.idempotency_hours,
+        PATIENCE=settings.patience,
         # Werkzeug cuts a chunked body off at this length; the byte more shows that it was too long.
         MAX_CONTENT_LENGTH=LARGEST_BODY + 1,
         AUTH=web.auth,

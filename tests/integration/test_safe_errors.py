@@ -16,6 +16,7 @@ from core.logs import JsonLines, PlainLines
 from core.orders.errors import OrderNotFound
 from core.safe_errors import WITHHELD, describe, trace
 from tests.support.examples import CONFIRMED, LAPTOP_ADDED, ORDER_ID, PLACED
+from tests.support.failing import AT_ONCE
 from tests.support.streams import append
 
 NAME = "山田太郎"
@@ -56,7 +57,7 @@ def test_the_commands_for_failing_orders_quote_nothing(
     def fail(_: object) -> None:
         raise error
 
-    monkeypatch.setenv("PROJECTION_ATTEMPTS", "1")
+    runner.app.config["PATIENCE"] = AT_ONCE
     monkeypatch.setitem(codec._DECODERS, ("OrderConfirmed", 1), fail)
     append(sessions, [PLACED, LAPTOP_ADDED, CONFIRMED])
 

@@ -7,12 +7,13 @@ from datetime import datetime
 from typing import Any
 
 import click
+from flask import current_app
 from psycopg.errors import UndefinedColumn, UndefinedTable
 
 from core.projection.projector import Projector
 from core.read_models.wiring import PROJECTORS
 from core.safe_errors import DATABASE_ERRORS, describe, original
-from core.settings import Patience, Settings
+from core.settings import Patience
 
 READ_MODEL = click.Choice(list(PROJECTORS))
 names_argument = click.argument("names", nargs=-1, type=READ_MODEL, metavar="[NAME]...")
@@ -24,7 +25,8 @@ def chosen(names: Sequence[str]) -> Mapping[str, Projector[Any]]:
 
 
 def patience() -> Patience:
-    return Settings.load().patience
+    configured: Patience = current_app.config["PATIENCE"]
+    return configured
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 import psycopg
+from flask import current_app
 from flask.cli import with_appcontext
 from sqlalchemy.exc import DBAPIError
 
@@ -21,7 +22,7 @@ from core.projection.projector import Projector
 from core.projection.rebuild import rebuild_next_range, recount
 from core.projection.rebuild_plan import EVENTS_PER_RANGE, PlanIsGone, RebuildPlan
 from core.projection.verify import steps
-from core.settings import Patience, Settings
+from core.settings import Patience
 from webapp.cli.common import chosen, database_faults, names_argument, patience
 from webapp.cli.progress import Report, reporting
 from webapp.cli.second_thread import pause, second_thread
@@ -100,7 +101,7 @@ def _here(plan: RebuildPlan, projectors: Mapping[str, Projector[Any]], report: R
 def _in_processes(plan: RebuildPlan, names: Sequence[str], jobs: int, report: Report) -> None:
     """What a process leaves that dies is left to others."""
     spawn = multiprocessing.get_context("spawn")
-    what = (Settings.load().database_url, plan.id, names, patience())
+    what = (current_app.config["DATABASE_URL"], plan.id, names, patience())
     processes = [spawn.Process(target=work_off, args=what, daemon=True) for _ in range(jobs)]
     for process in processes:
         process.start()

@@ -2,8 +2,7 @@
 
 import pytest
 
-from core.settings import WrongSetting
-from webapp.web_settings import GENEROUS, WebSettings
+from core.settings import GENEROUS, WebSettings, WrongSetting
 
 
 def test_by_default_keys_are_asked_for_and_requests_limited() -> None:
