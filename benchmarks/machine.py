@@ -17,7 +17,7 @@ from benchmarks.servers import Servers
 POSTGRESQL = ("server_version", "fsync", "full_page_writes", "synchronous_commit", "shared_buffers", "max_wal_size")
 FSYNCS = 100
 VALKEY = ("appendonly", "appendfsync")
-PACKAGES = ("flask", "granian", "gunicorn", "celery", "kombu", "redis", "sqlalchemy", "psycopg", "eventsourcing")
+PACKAGES = ("flask", "granian", "celery", "kombu", "redis", "sqlalchemy", "psycopg", "eventsourcing")
 
 
 def settings(servers: Servers) -> dict[str, str]:

@@ -26,20 +26,13 @@ def web(
     servers: Servers,
     database_url: str,
     module: str = "webapp",
-    server: str = "granian",
     served: Mapping[str, str] = SERVED_AS_IN_PRODUCTION,
 ) -> Iterator[int]:
     """The port of a web server with this module's `create_app`; the service's asks for keys."""
     port = free_port(0)
     command = procfile(ROOT / "Procfile")["web"].replace("webapp:create_app", f"{module}:create_app")
-    with _running(
-        servers,
-        f"{server}-{module}",
-        command,
-        {**served, "PORT": str(port), "WEB_SERVER": server},
-        database_url,
-    ):
-        _wait(lambda: _listens(port), f"{server}-{module}")
+    with _running(servers, module, command, {**served, "PORT": str(port)}, database_url):
+        _wait(lambda: _listens(port), module)
         yield port
 
 

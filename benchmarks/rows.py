@@ -186,13 +186,6 @@ EXTRA_ROWS = (
         beside="eventsourcing 9.5 as it comes, 8 threads",
         unit="appends/s",
     ),
-    Row(
-        name="post_granian_vs_gunicorn",
-        group="post",
-        ours="POST /orders with keys, granian",
-        beside="the same by gunicorn",
-        unit="requests/s",
-    ),
 )
 
 ROW = {row.name: row for row in ROWS}

@@ -40,20 +40,14 @@ def measure(bench: Bench) -> list[Measured]:
             ours, floor = _in_turns(
                 lambda: _post(bench, port, with_keys), lambda: _post(bench, floor_port, bare), pairs
             )
-        few = max(1, pairs // 2)
         with web(servers, url) as limited_port:
             limited, unlimited = _in_turns(
-                lambda: _post(bench, limited_port, with_keys), lambda: _post(bench, port, with_keys), few
-            )
-        with web(servers, url, server="gunicorn", served=WITHOUT_LIMITS) as other_port:
-            granian, gunicorn = _in_turns(
-                lambda: _post(bench, port, with_keys), lambda: _post(bench, other_port, with_keys), few
+                lambda: _post(bench, limited_port, with_keys), lambda: _post(bench, port, with_keys), max(1, pairs // 2)
             )
     return [
         Measured(ROW["post_vs_floor"], _rates(ours), _rates(floor)),
         Measured(ROW["post_p99_ms_vs_floor"], _p99s(ours), _p99s(floor)),
         Measured(EXTRA_ROW["post_with_limits_vs_without"], _rates(limited), _rates(unlimited)),
-        Measured(EXTRA_ROW["post_granian_vs_gunicorn"], _rates(granian), _rates(gunicorn)),
     ]
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import secrets
 import signal
 import subprocess
@@ -167,8 +166,7 @@ def _soak(servers: Servers, url: str, seconds: float, per_second: float | None) 
         print(f"soak: now {pace:.0f} requests per s", file=sys.stderr, flush=True)
         found = soak.run(pace, seconds)
     sessions.kw["bind"].dispose()
-    said = {"minutes": f"{seconds / 60:g}", "requests per s": f"{pace:.0f}"}
-    return found, said | {"web server": os.environ.get("WEB_SERVER") or "granian"}
+    return found, {"minutes": f"{seconds / 60:g}", "requests per s": f"{pace:.0f}"}
 
 
 def _as_json(found: Found) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Either web server: keep-alive, a stop in the middle of requests, and clients that went away half-way."""
+"""The web server: keep-alive, a stop in the middle of requests, and clients that went away half-way."""
 
 import http.client
 import json
@@ -25,9 +25,9 @@ HALF_A_BODY = (
 SOON = 3.0
 
 
-@pytest.fixture(params=["granian", "gunicorn"])
-def web(request: pytest.FixtureRequest, database_url: str, valkey: ValkeyServer, tmp_path: Path) -> Iterator[WebServer]:
-    with WebServer(database_url, valkey.url, tmp_path / "web.log", WEB_SERVER=request.param) as server:
+@pytest.fixture
+def web(database_url: str, valkey: ValkeyServer, tmp_path: Path) -> Iterator[WebServer]:
+    with WebServer(database_url, valkey.url, tmp_path / "web.log") as server:
         yield server
 
 
@@ -70,17 +70,13 @@ def test_clients_that_went_away_half_way_hold_no_thread(web: WebServer) -> None:
         assert_answers_soon(web)
 
 
-def test_behind_granian_half_a_head_holds_no_thread_either(
-    database_url: str, valkey: ValkeyServer, tmp_path: Path
-) -> None:
-    """gunicorn gives each a thread until it is complete, one of the reasons for granian."""
-    with WebServer(database_url, valkey.url, tmp_path / "web.log") as web:
-        silent = [socket.create_connection(("127.0.0.1", web.port)) for _ in range(2 * THREADS)]
-        for each in silent:
-            each.sendall(HALF_A_HEAD)
-        assert_answers_soon(web)
-        for each in silent:
-            each.close()
+def test_clients_that_stop_within_a_head_hold_no_thread(web: WebServer) -> None:
+    silent = [socket.create_connection(("127.0.0.1", web.port)) for _ in range(2 * THREADS)]
+    for each in silent:
+        each.sendall(HALF_A_HEAD)
+    assert_answers_soon(web)
+    for each in silent:
+        each.close()
 
 
 def place_and_wait(web: WebServer) -> int:

@@ -31,6 +31,7 @@ def test_everything_runs_and_is_announced(stack: Stack) -> None:
     assert f"http://127.0.0.1:{stack.flower_port} " in stack.output
     assert f"curl -s localhost:{stack.port}/orders" in stack.output
     assert "none needed: ORDERLOG_AUTH=off" in stack.output
+    assert "WARNING" not in stack.output
     wait_until(lambda: ready(stack), 20)
 
 
