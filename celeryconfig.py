@@ -1,12 +1,11 @@
-"""Celery's settings. A task is a hint that an order has news; catch-up finds what hints miss, so tasks may be lost."""
+"""Celery's settings, but for the broker's, which worker/app.py takes from the environment.
+
+A task is a hint that an order has news; catch-up finds what hints miss, so tasks may be lost."""
 
 from datetime import UTC, datetime
 
 from kombu import Exchange, Queue
 
-from core.settings import Settings, is_redis
-
-broker_url = Settings.load().broker_url
 imports = ["worker.tasks"]
 
 # Ids in JSON, nothing else; nobody waits for a result.
@@ -48,19 +47,6 @@ task_acks_late = False
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
 worker_cancel_long_running_tasks_on_connection_loss = False
-# So is one whose connections have gone silent, as after a failover: without the times nobody would notice.
-if is_redis(broker_url):
-    broker_transport = "worker.redis_transport:Transport"
-    broker_transport_options = {
-        "socket_connect_timeout": 5,
-        "socket_keepalive": True,
-        "socket_timeout": 3,
-        "health_check_interval": 3,
-        "ack_emulation": False,
-    }
-else:
-    broker_heartbeat = 4  # seconds; RabbitMQ and a worker give each other up after two that did not come
-    broker_connection_timeout = 3
 
 # A catch-up that nobody took is dropped in the end, so that few of them wait for workers that come back. Whether it is
 # too old the worker tells by its own clock from the time that Beat gave, and the clocks of two machines may differ.

@@ -54,7 +54,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServe
 @pytest.fixture(scope="session")
 def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
     with ValkeyServer(tmp_path_factory.mktemp("valkey")) as server:
-        # celeryconfig.py reads this when the first test enqueues.
+        # worker/settings.py reads this when the first test enqueues.
         os.environ["REDIS_URL"] = server.url
         yield server
 

@@ -11,7 +11,7 @@ from core import logs
 from core.database import session_factory
 from core.durability import dangers
 from core.safe_errors import describe
-from core.settings import Settings
+from worker.settings import settings
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +29,7 @@ def connect() -> None:
 
 
 def configure(**_: Any) -> None:
-    settings = Settings.load()
-    logs.configure(settings.log_format, settings.log_level)
+    logs.configure(settings().log_format, settings().log_level)
     logging.getLogger(CELERY_FAILURES).addFilter(hide_data)
 
 
@@ -44,7 +43,7 @@ def hide_data(record: logging.LogRecord) -> bool:
 def report_dangers(**_: Any) -> None:
     """Once, when the worker starts; a database that is away then is not waited for."""
     try:
-        sessions = session_factory(Settings.load().database_url)
+        sessions = session_factory(settings().database_url)
         with sessions.begin() as session:
             for danger in dangers(session):
                 logger.error(danger)
