@@ -5,7 +5,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple, assert_never
 
-from core.orders.events import OrderCancelled, OrderConfirmed, OrderEvent, OrderItemAdded, OrderPlaced, OrderShipped
+from core.orders import events
+from core.orders.events import OrderEvent
 
 Data = Mapping[str, Any]
 
@@ -27,7 +28,7 @@ class UnknownEventType(Exception):
 
 def encode(event: OrderEvent) -> StoredEvent:
     match event:
-        case OrderPlaced():
+        case events.OrderPlaced():
             data = {
                 "order_id": event.order_id,
                 "customer_name": event.customer_name,
@@ -35,7 +36,7 @@ def encode(event: OrderEvent) -> StoredEvent:
                 "placed_at": event.placed_at.isoformat(),
             }
             return StoredEvent("OrderPlaced", 1, data)
-        case OrderItemAdded():
+        case events.OrderItemAdded():
             item = {
                 "order_id": event.order_id,
                 "product_name": event.product_name,
@@ -44,17 +45,17 @@ def encode(event: OrderEvent) -> StoredEvent:
                 "added_at": event.added_at.isoformat(),
             }
             return StoredEvent("OrderItemAdded", 1, item)
-        case OrderConfirmed():
+        case events.OrderConfirmed():
             data = {"order_id": event.order_id, "confirmed_at": event.confirmed_at.isoformat()}
             return StoredEvent("OrderConfirmed", 1, data)
-        case OrderCancelled():
+        case events.OrderCancelled():
             data = {
                 "order_id": event.order_id,
                 "reason": event.reason,
                 "cancelled_at": event.cancelled_at.isoformat(),
             }
             return StoredEvent("OrderCancelled", 1, data)
-        case OrderShipped():
+        case events.OrderShipped():
             data = {
                 "order_id": event.order_id,
                 "tracking_number": event.tracking_number,
@@ -73,8 +74,8 @@ def decode(event_type: str, schema_version: int, data: Data) -> OrderEvent:
     return decoder(data)
 
 
-def _order_placed(data: Data) -> OrderPlaced:
-    return OrderPlaced(
+def _order_placed(data: Data) -> events.OrderPlaced:
+    return events.OrderPlaced(
         order_id=data["order_id"],
         customer_name=data["customer_name"],
         total_amount=Decimal(data["total_amount"]),
@@ -82,8 +83,8 @@ def _order_placed(data: Data) -> OrderPlaced:
     )
 
 
-def _order_item_added(data: Data) -> OrderItemAdded:
-    return OrderItemAdded(
+def _order_item_added(data: Data) -> events.OrderItemAdded:
+    return events.OrderItemAdded(
         order_id=data["order_id"],
         product_name=data["product_name"],
         quantity=data["quantity"],
@@ -92,18 +93,18 @@ def _order_item_added(data: Data) -> OrderItemAdded:
     )
 
 
-def _order_confirmed(data: Data) -> OrderConfirmed:
-    return OrderConfirmed(order_id=data["order_id"], confirmed_at=datetime.fromisoformat(data["confirmed_at"]))
+def _order_confirmed(data: Data) -> events.OrderConfirmed:
+    return events.OrderConfirmed(order_id=data["order_id"], confirmed_at=datetime.fromisoformat(data["confirmed_at"]))
 
 
-def _order_cancelled(data: Data) -> OrderCancelled:
-    return OrderCancelled(
+def _order_cancelled(data: Data) -> events.OrderCancelled:
+    return events.OrderCancelled(
         order_id=data["order_id"], reason=data["reason"], cancelled_at=datetime.fromisoformat(data["cancelled_at"])
     )
 
 
-def _order_shipped(data: Data) -> OrderShipped:
-    return OrderShipped(
+def _order_shipped(data: Data) -> events.OrderShipped:
+    return events.OrderShipped(
         order_id=data["order_id"],
         tracking_number=data["tracking_number"],
         shipped_at=datetime.fromisoformat(data["shipped_at"]),

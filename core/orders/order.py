@@ -6,9 +6,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, assert_never
 
-from core.orders import values
+from core.orders import commands, values
 from core.orders.aggregate_root import AggregateRoot
-from core.orders.commands import AddOrderItem, CancelOrder, ConfirmOrder, OrderChange, PlaceOrder, ShipOrder
 from core.orders.errors import (
     EmptyOrderCannotBeConfirmed,
     OnlyConfirmedOrdersCanBeShipped,
@@ -140,28 +139,28 @@ class Order(AggregateRoot[OrderEvent]):
                 assert_never(event)
 
 
-def place(command: PlaceOrder, now: datetime) -> Order:
+def place(command: commands.PlaceOrder, now: datetime) -> Order:
     """The new order that the command asks for. Raises InvalidValue."""
     return Order.place(
         order_id=command.order_id, customer_name=command.customer_name, total_amount=command.total_amount, now=now
     )
 
 
-def decide(order: Order, command: OrderChange, now: datetime) -> None:
+def decide(order: Order, command: commands.OrderChange, now: datetime) -> None:
     """Let the order check the command and record its event. Raises OrderError."""
     match command:
-        case AddOrderItem():
+        case commands.AddOrderItem():
             order.add_item(
                 product_name=command.product_name,
                 quantity=command.quantity,
                 unit_price=command.unit_price,
                 now=now,
             )
-        case ConfirmOrder():
+        case commands.ConfirmOrder():
             order.confirm(now=now)
-        case CancelOrder():
+        case commands.CancelOrder():
             order.cancel(reason=command.reason, now=now)
-        case ShipOrder():
+        case commands.ShipOrder():
             order.ship(tracking_number=command.tracking_number, now=now)
         case _:
             assert_never(command)
