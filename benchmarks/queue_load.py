@@ -78,7 +78,7 @@ class Placing:
 
     def place(self) -> None:
         command = PlaceOrder(order_id=str(uuid7()), customer_name="山田太郎", total_amount=83000)
-        recorded = self._handler.handle(command)
+        recorded = self._handler.handle(command).recorded
         self.stored[command.order_id] = time.time()
         self._enqueuer.enqueue(recorded)
 

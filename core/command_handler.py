@@ -1,15 +1,16 @@
-"""Runs one command: load the order, let it decide, append its events."""
+"""Runs one command: load the order, let it decide, append its events; or find what an earlier request has done."""
 
 import random
 import time
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from core.event_sourcing.event_store import OpenStore, RecordedEvent, WrongExpectedVersion
 from core.event_sourcing.repository import OrderRepository
-from core.idempotency import IdempotencyKey
+from core.idempotency import IdempotencyKey, KeyUsed, Outcome
 from core.orders.commands import OrderCommand, PlaceOrder
-from core.orders.errors import OrderAlreadyPlaced
+from core.orders.errors import OrderAlreadyPlaced, OrderError
 from core.orders.order import decide, place
 
 ATTEMPTS = 8
@@ -31,6 +32,13 @@ class OrderHasMovedOn(Exception):
         self.version = version
 
 
+class Handled(NamedTuple):
+    """What a command has done: now, by the events `recorded`; or, if there are none, when its key was first sent."""
+
+    outcome: Outcome
+    recorded: list[RecordedEvent]
+
+
 def utc_now() -> datetime:
     return datetime.now(UTC)
 
@@ -49,16 +57,41 @@ class OrderCommandHandler:
         *,
         expected_versions: Collection[int] | None = None,
         once: IdempotencyKey | None = None,
-    ) -> list[RecordedEvent]:
-        """The stored events, and the key with them.
+    ) -> Handled:
+        """Store the command's events and its key; or, if the key was stored before, return what was done then.
 
         Raises OrderError when the order refuses, OrderHasMovedOn when it is at none of `expected_versions`,
-        KeyUsed, ConcurrentChange after the last lost race."""
+        ConcurrentChange after the last lost race, KeyUsedForAnotherRequest."""
+        while True:
+            try:
+                recorded = self._run(command, metadata or {}, expected_versions, once)
+            except (KeyUsed, OrderError, OrderHasMovedOn, ConcurrentChange) as refusal:
+                if once is None:
+                    raise
+                with self._open_store() as store:  # after a refusal too: the first run may be what brought it about
+                    outcome = store.outcome(once)
+                if outcome is not None:
+                    return Handled(outcome, [])
+                if not isinstance(refusal, KeyUsed):
+                    raise
+                # The key had expired. It is free now, or another request has it again.
+            else:
+                last = recorded[-1]
+                return Handled(Outcome(last.aggregate_id, last.version, last.position), recorded)
+
+    def _run(
+        self,
+        command: OrderCommand,
+        metadata: Mapping[str, str],
+        expected_versions: Collection[int] | None,
+        once: IdempotencyKey | None,
+    ) -> list[RecordedEvent]:
+        """Decide and append, from a fresh load after each lost race."""
         for attempt in range(ATTEMPTS):
             if attempt:
                 time.sleep(random.uniform(0, LONGEST_FIRST_PAUSE * 2 ** (attempt - 1)))
             try:
-                return self._attempt(command, metadata or {}, expected_versions, once)
+                return self._attempt(command, metadata, expected_versions, once)
             except WrongExpectedVersion as lost_race:
                 if isinstance(command, PlaceOrder):
                     raise OrderAlreadyPlaced(command.order_id) from lost_race

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, Column, DateTime, Delete, Integer, LargeBinary, Table, Text, delete, func, select
+from sqlalchemy import BigInteger, Column, DateTime, Integer, LargeBinary, Table, Text, delete, func
 from sqlalchemy.orm import Session
 
 from core.database import metadata
@@ -39,8 +39,7 @@ class KeyUsedForAnotherRequest(Exception):
 
 
 class KeyUsed(Exception):
-    """A request with the same key was stored before; nothing is stored for this one, and the other's outcome is there
-    to be read, unless it has expired."""
+    """A request with the same key was stored before, so nothing is stored for this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,31 +51,8 @@ class IdempotencyKey:
     request_hash: bytes
     lifetime: timedelta
 
-    def outcome(self, session: Session) -> Outcome | None:
-        """Of the first request with this key, if it was not too long ago. Raises KeyUsedForAnotherRequest."""
-        keys = idempotency_keys.c
-        query = select(keys.request_hash, keys.order_id, keys.version, keys.position).where(
-            keys.owner == self.owner, keys.key == self.key, keys.created_at > func.now() - self.lifetime
-        )
-        with session.begin():
-            found = session.execute(query).one_or_none()
-        if found is None:
-            return None
-        if found.request_hash != self.request_hash:
-            raise KeyUsedForAnotherRequest
-        return Outcome(found.order_id, found.version, found.position)
-
-    def forget_expired(self, session: Session) -> None:
-        """Free the key if it was used too long ago."""
-        keys = idempotency_keys.c
-        with session.begin():
-            session.execute(_expired(self.lifetime).where(keys.owner == self.owner, keys.key == self.key))
-
 
 def prune(session: Session, lifetime: timedelta) -> int:
     """Delete the keys that have expired; returns how many."""
-    return len(session.execute(_expired(lifetime).returning(idempotency_keys.c.key)).all())
-
-
-def _expired(lifetime: timedelta) -> Delete:
-    return delete(idempotency_keys).where(idempotency_keys.c.created_at <= func.now() - lifetime)
+    expired = delete(idempotency_keys).where(idempotency_keys.c.created_at <= func.now() - lifetime)
+    return len(session.execute(expired.returning(idempotency_keys.c.key)).all())

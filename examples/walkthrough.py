@@ -26,7 +26,7 @@ def step(number: int, title: str) -> None:
 
 def run(command: OrderCommand) -> None:
     """The write side: the command handler appends what the order decides."""
-    for recorded in handler.handle(command):
+    for recorded in handler.handle(command).recorded:
         print(f"   {type(recorded.event).__name__} (version {recorded.version})")
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
-from core.idempotency import IdempotencyKey
+from core.idempotency import IdempotencyKey, Outcome
 from core.orders.events import OrderEvent
 
 
@@ -65,6 +65,11 @@ class EventStore(Protocol):
 
     def read_from_snapshot(self, aggregate_id: str, shape: int) -> tuple[Snapshot | None, Iterator[RecordedEvent]]:
         """The latest snapshot of this shape, if there is one, and the events after it."""
+
+    def outcome(self, key: IdempotencyKey) -> Outcome | None:
+        """What was stored with this key; None, and the key is free, if that is too long ago or never was.
+
+        Raises KeyUsedForAnotherRequest."""
 
 
 class OpenStore(Protocol):

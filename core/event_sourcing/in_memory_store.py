@@ -7,7 +7,7 @@ from threading import RLock
 
 from core.event_sourcing.codec import decode, encode
 from core.event_sourcing.event_store import NewEvent, RecordedEvent, Snapshot, WrongExpectedVersion
-from core.idempotency import IdempotencyKey, KeyUsed
+from core.idempotency import IdempotencyKey, KeyUsed, KeyUsedForAnotherRequest, Outcome
 
 
 class InMemoryEventStore:
@@ -15,7 +15,7 @@ class InMemoryEventStore:
 
     def __init__(self) -> None:
         self._log: list[tuple[RecordedEvent, str]] = []
-        self._keys: set[tuple[str, str]] = set()
+        self._keys: dict[tuple[str, str], tuple[bytes, Outcome]] = {}
         self._snapshots: dict[str, Snapshot] = {}
         self._lock = RLock()
 
@@ -28,11 +28,13 @@ class InMemoryEventStore:
         once: IdempotencyKey | None = None,
         snapshot: Snapshot | None = None,
     ) -> list[RecordedEvent]:
+        if not events:
+            return []
         with self._lock:
             if len(list(self.read_stream(aggregate_id))) != expected_version:
                 raise WrongExpectedVersion(aggregate_id, expected_version)
-            if once is not None:
-                self._remember(once)
+            if once is not None and (once.owner, once.key) in self._keys:
+                raise KeyUsed
             recorded = [
                 RecordedEvent(
                     position=len(self._log) + number,
@@ -45,14 +47,12 @@ class InMemoryEventStore:
                 for number, new in enumerate(events, start=1)
             ]
             self._log.extend((each, json.dumps(encode(each.event))) for each in recorded)
+            if once is not None:
+                outcome = Outcome(aggregate_id, recorded[-1].version, recorded[-1].position)
+                self._keys[once.owner, once.key] = once.request_hash, outcome
             if snapshot is not None:
                 self._snapshots[aggregate_id] = snapshot._replace(state=json.loads(json.dumps(snapshot.state)))
             return recorded
-
-    def _remember(self, key: IdempotencyKey) -> None:
-        if (key.owner, key.key) in self._keys:
-            raise KeyUsed
-        self._keys.add((key.owner, key.key))
 
     def read_stream(self, aggregate_id: str, after: int = 0) -> Iterator[RecordedEvent]:
         return (each for each in self.read_all() if each.aggregate_id == aggregate_id and each.version > after)
@@ -62,6 +62,13 @@ class InMemoryEventStore:
             found = self._snapshots.get(aggregate_id)
             snapshot = found if found and found.shape == shape else None
             return snapshot, self.read_stream(aggregate_id, snapshot.version if snapshot else 0)
+
+    def outcome(self, key: IdempotencyKey) -> Outcome | None:
+        with self._lock:
+            request_hash, outcome = self._keys.get((key.owner, key.key), (key.request_hash, None))
+        if request_hash != key.request_hash:
+            raise KeyUsedForAnotherRequest
+        return outcome
 
     def read_all(self) -> Iterator[RecordedEvent]:
         """The whole log by position."""

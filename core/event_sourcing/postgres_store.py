@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from core.database import autocommitting
 from core.event_sourcing.codec import decode, encode
 from core.event_sourcing.event_store import NewEvent, OpenStore, RecordedEvent, Snapshot, WrongExpectedVersion
-from core.idempotency import IdempotencyKey, KeyUsed, idempotency_keys
+from core.idempotency import IdempotencyKey, KeyUsed, KeyUsedForAnotherRequest, Outcome, idempotency_keys
 
 COLUMNS = "position, aggregate_id, version, event_type, event_data, metadata, occurred_at"
 
@@ -74,6 +74,15 @@ READ_FROM_SNAPSHOT = f"""
 
 VERSION = "SELECT coalesce(max(version), 0) FROM events WHERE aggregate_id = %(aggregate_id)s"
 
+OUTCOME = """
+    WITH expired AS (
+        DELETE FROM idempotency_keys
+        WHERE owner = %(owner)s AND key = %(key)s AND created_at <= now() - %(lifetime)s
+    )
+    SELECT request_hash, order_id, version, position FROM idempotency_keys
+    WHERE owner = %(owner)s AND key = %(key)s AND created_at > now() - %(lifetime)s
+"""
+
 
 class PostgresEventStore:
     """Each method is one statement, and so one round trip; a transaction of its own unless one has begun."""
@@ -131,6 +140,16 @@ class PostgresEventStore:
         """That of the last event; 0 if there is none."""
         (version,) = self._connection.execute(VERSION, {"aggregate_id": aggregate_id}).fetchone() or (0,)
         return int(version)
+
+    def outcome(self, key: IdempotencyKey) -> Outcome | None:
+        wanted = {"owner": key.owner, "key": key.key, "lifetime": key.lifetime}
+        found = self._connection.execute(OUTCOME, wanted).fetchone()
+        if found is None:
+            return None
+        request_hash, *outcome = found
+        if request_hash != key.request_hash:
+            raise KeyUsedForAnotherRequest
+        return Outcome(*outcome)
 
 
 def stores(engine: Engine) -> OpenStore:

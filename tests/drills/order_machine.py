@@ -166,7 +166,7 @@ class OrderMachine(RuleBasedStateMachine):
     def handle(self, process: Process, wish: OrderCommand, tag: str) -> None:
         self.journal.send(tag)
         try:
-            [recorded] = OrderCommandHandler(slow_to_commit(process.sessions)).handle(wish)
+            [recorded] = OrderCommandHandler(slow_to_commit(process.sessions)).handle(wish).recorded
         except OrderError:
             if not isinstance(wish, ConfirmOrder):  # another with the same tag may have been stored
                 self.journal.refuse(tag)

@@ -26,8 +26,8 @@ def remember(sessions: sessionmaker[Session], idempotency_key: IdempotencyKey, o
 
 
 def outcome(sessions: sessionmaker[Session], idempotency_key: IdempotencyKey) -> Outcome | None:
-    with sessions() as session:
-        return idempotency_key.outcome(session)
+    with stores(sessions.kw["bind"])() as store:
+        return store.outcome(idempotency_key)
 
 
 def test_keys_of_different_owners_do_not_meet(sessions: sessionmaker[Session]) -> None:
@@ -60,8 +60,7 @@ def test_a_key_is_free_again_when_it_has_expired_and_not_before(sessions: sessio
 
     for hours, expired in ((24, False), (1, True)):
         run(sessions, "UPDATE idempotency_keys SET created_at = now() - interval '2 hours'")
-        with sessions() as session:
-            key("one", hours=hours).forget_expired(session)
+        assert (outcome(sessions, key("one", hours=hours)) is None) is expired
         assert (value(sessions, "SELECT count(*) FROM idempotency_keys WHERE owner = 'one'") == 0) is expired
 
     assert remember(sessions, key("one"), "ORDER-003") == outcome(sessions, key("one"))

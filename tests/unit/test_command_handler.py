@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -14,8 +14,10 @@ from core import command_handler
 from core.command_handler import ATTEMPTS, ConcurrentChange, OrderCommandHandler
 from core.event_sourcing.event_store import EventStore, NewEvent, RecordedEvent, Snapshot
 from core.event_sourcing.in_memory_store import InMemoryEventStore
+from core.idempotency import IdempotencyKey, KeyUsedForAnotherRequest, Outcome
 from core.orders.commands import OrderCommand
 from core.orders.errors import (
+    EmptyOrderCannotBeConfirmed,
     InvalidValue,
     OnlyPendingOrdersTakeItems,
     OrderAlreadyPlaced,
@@ -66,7 +68,7 @@ def stored_in(store: InMemoryEventStore) -> list[OrderEvent]:
 def test_a_command_stores_its_event(history: tuple[OrderEvent, ...], command: OrderCommand, event: OrderEvent) -> None:
     store = given_stored(*history)
 
-    recorded = handler_of(store).handle(command, metadata={"correlation_id": "c-1"})
+    recorded = handler_of(store).handle(command, metadata={"correlation_id": "c-1"}).recorded
 
     assert recorded == [
         RecordedEvent(
@@ -86,7 +88,7 @@ def test_every_command_is_accepted_after_some_life(command: OrderCommand) -> Non
     stored = []
     for history in ((), *EVERY_LIFE.values()):
         with suppress(OrderError):
-            stored.append(handler_of(given_stored(*history)).handle(command))
+            stored.append(handler_of(given_stored(*history)).handle(command).recorded)
 
     assert stored
     assert {len(recorded) for recorded in stored} == {1}
@@ -104,21 +106,21 @@ def test_commands_follow_one_another_through_a_whole_life() -> None:
 
 def test_orders_have_streams_of_their_own() -> None:
     store = given_stored(PLACED, LAPTOP_ADDED)
-    [recorded] = handler_of(store).handle(replace(PLACE, order_id="ORDER-002"))
+    [recorded] = handler_of(store).handle(replace(PLACE, order_id="ORDER-002")).recorded
 
     assert (recorded.aggregate_id, recorded.version, recorded.position) == ("ORDER-002", 1, 3)
     assert len(list(store.read_stream(ORDER_ID))) == 2
 
 
 def test_metadata_may_be_left_out() -> None:
-    [recorded] = handler_of(given_stored()).handle(PLACE)
+    [recorded] = handler_of(given_stored()).handle(PLACE).recorded
 
     assert recorded.metadata == {}
 
 
 def test_without_a_clock_an_event_carries_the_time_it_is() -> None:
     before = datetime.now(UTC)
-    [recorded] = OrderCommandHandler(InMemoryEventStore().open).handle(PLACE)
+    [recorded] = OrderCommandHandler(InMemoryEventStore().open).handle(PLACE).recorded
 
     assert before <= recorded.occurred_at <= datetime.now(UTC)
     assert isinstance(recorded.event, OrderPlaced)
@@ -200,6 +202,9 @@ class ContestedStore:
             handler_of(self._store).handle(rival)
         return self._store.append(aggregate_id, expected_version, events, **beside)
 
+    def outcome(self, key: IdempotencyKey) -> Outcome | None:
+        return self._store.outcome(key)
+
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
@@ -214,7 +219,7 @@ def test_a_lost_race_is_retried_from_a_fresh_load(lost: int, pauses: list[float]
     store = given_stored(PLACED)
     contested = ContestedStore(store, rivals=[ADD_MICE] * lost)
 
-    [recorded] = OrderCommandHandler(contested.open, clock=lambda: LATER).handle(ADD_LAPTOP)
+    [recorded] = OrderCommandHandler(contested.open, clock=lambda: LATER).handle(ADD_LAPTOP).recorded
 
     assert (recorded.version, recorded.event) == (1 + lost + 1, replace(LAPTOP_ADDED, added_at=LATER))
     assert [each.version for each in store.read_stream(ORDER_ID)] == list(range(1, 1 + lost + 2))
@@ -264,3 +269,41 @@ def test_losing_the_race_to_place_an_order_is_not_retried(pauses: list[float]) -
     assert isinstance(placed, OrderPlaced)
     assert placed.customer_name == "佐藤花子"
     assert pauses == []
+
+
+KEY = IdempotencyKey(owner="one", key="key", request_hash=b"request", lifetime=timedelta(hours=24))
+
+
+def test_a_command_sent_again_with_its_key_stores_nothing_and_has_the_first_outcome() -> None:
+    store = given_stored(PLACED)
+    first = handler_of(store).handle(ADD_LAPTOP, once=KEY)
+    again = handler_of(store).handle(ADD_LAPTOP, once=KEY)
+
+    assert first.outcome == again.outcome == Outcome(ORDER_ID, version=2, position=2)
+    assert (len(first.recorded), again.recorded) == (1, [])
+    assert stored_in(store) == [PLACED, replace(LAPTOP_ADDED, added_at=LATER)]
+
+
+def test_the_first_outcome_outweighs_a_refusal() -> None:
+    store = given_stored(PLACED, LAPTOP_ADDED)
+    first = handler_of(store).handle(CONFIRM, once=KEY, expected_versions=[2])
+
+    assert handler_of(store).handle(CONFIRM, once=KEY, expected_versions=[2]) == (first.outcome, [])
+    assert handler_of(store).handle(CONFIRM, once=KEY) == (first.outcome, [])
+
+
+def test_a_refused_command_leaves_its_key_free() -> None:
+    store = given_stored(PLACED)
+    with pytest.raises(EmptyOrderCannotBeConfirmed):
+        handler_of(store).handle(CONFIRM, once=KEY)
+
+    assert handler_of(store).handle(ADD_LAPTOP, once=KEY).recorded
+
+
+def test_the_key_of_another_request_is_refused() -> None:
+    store = given_stored(PLACED)
+    handler_of(store).handle(ADD_LAPTOP, once=KEY)
+
+    with pytest.raises(KeyUsedForAnotherRequest):
+        handler_of(store).handle(ADD_MICE, once=replace(KEY, request_hash=b"something else"))
+    assert len(stored_in(store)) == 2

@@ -5,11 +5,10 @@ from flask.typing import ResponseReturnValue
 from pydantic import BaseModel
 from uuid_utils import uuid7
 
-from core.command_handler import ConcurrentChange, OrderCommandHandler, OrderHasMovedOn
+from core.command_handler import OrderCommandHandler
 from core.event_sourcing.postgres_store import stores
-from core.idempotency import IdempotencyKey, KeyUsed, Outcome
+from core.idempotency import Outcome
 from core.orders.commands import AddOrderItem, CancelOrder, ConfirmOrder, OrderCommand, PlaceOrder, ShipOrder
-from core.orders.errors import OrderError
 from webapp.api import headers
 from webapp.api.requests import read_body
 from webapp.api.schemas import AddOrderItemBody, CancelOrderBody, ConfirmOrderBody, PlaceOrderBody, ShipOrderBody
@@ -62,36 +61,15 @@ def ship_order(order_id: str) -> ResponseReturnValue:
 
 def accept(command: OrderCommand, body: BaseModel) -> ResponseReturnValue:
     """Append and commit, then tell the workers, then answer; or answer again what this Idempotency-Key got before."""
-    key = headers.idempotency_key(body)
-    outcome, replayed = _run_once(command, key) if key else (_run(command, None), False)
-    return _answer(outcome, created=isinstance(command, PlaceOrder), replayed=replayed)
-
-
-def _run_once(command: OrderCommand, key: IdempotencyKey) -> tuple[Outcome, bool]:
-    """The outcome, and whether it is that of an earlier request."""
-    while True:
-        try:
-            return _run(command, key), False
-        except (KeyUsed, OrderError, OrderHasMovedOn, ConcurrentChange) as refusal:
-            found = key.outcome(db.session())
-            if found is not None:
-                return found, True
-            if not isinstance(refusal, KeyUsed):
-                raise
-        key.forget_expired(db.session())  # another request may use it again before this one does
-
-
-def _run(command: OrderCommand, key: IdempotencyKey | None) -> Outcome:
-    recorded = OrderCommandHandler(stores(db.engine)).handle(
+    handled = OrderCommandHandler(stores(db.engine)).handle(
         command,
         metadata=event_metadata(),
         expected_versions=headers.expected_versions(),
-        once=key,
+        once=headers.idempotency_key(body),
     )
     enqueuer: Enqueuer = current_app.extensions[ENQUEUER]
-    enqueuer.enqueue(recorded)
-    last = recorded[-1]
-    return Outcome(last.aggregate_id, last.version, last.position)
+    enqueuer.enqueue(handled.recorded)
+    return _answer(handled.outcome, created=isinstance(command, PlaceOrder), replayed=not handled.recorded)
 
 
 def _answer(outcome: Outcome, *, created: bool, replayed: bool) -> ResponseReturnValue:

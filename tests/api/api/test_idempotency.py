@@ -12,7 +12,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session, sessionmaker
 
-from core.idempotency import IdempotencyKey
+from core.event_sourcing.postgres_store import PostgresEventStore
+from core.idempotency import IdempotencyKey, Outcome
 from local.servers import ValkeyServer
 from tests.api.api.test_concurrency import at_once
 from tests.support.calls import (
@@ -154,21 +155,24 @@ def test_an_expired_key_counts_as_new(app: Flask, client: FlaskClient, sessions:
     assert keys(sessions) == 1
 
 
+@pytest.mark.parametrize("freed", [False, True], ids=["before it is freed", "once it is free"])
 def test_of_two_with_an_expired_key_one_is_run(
-    app: Flask, sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+    app: Flask, sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch, freed: bool
 ) -> None:
     send(app.test_client(), "place", "", KEY)
     run(sessions, "UPDATE idempotency_keys SET created_at = now() - interval '2 years'")
     before, others = stored_events(sessions), list[Answer]()
-    forget_expired = IdempotencyKey.forget_expired
+    really_look = PostgresEventStore.outcome
 
-    def let_another_be_first(key: IdempotencyKey, session: Session) -> None:
+    def let_another_be_first(store: PostgresEventStore, key: IdempotencyKey) -> Outcome | None:
         monkeypatch.undo()
+        if freed:
+            assert really_look(store, key) is None
         with ThreadPoolExecutor(1) as thread:
             others.append(thread.submit(send, app.test_client(), "place", "", KEY).result())
-        forget_expired(key, session)
+        return None if freed else really_look(store, key)
 
-    monkeypatch.setattr(IdempotencyKey, "forget_expired", let_another_be_first)
+    monkeypatch.setattr(PostgresEventStore, "outcome", let_another_be_first)
     late = send(app.test_client(), "place", "", KEY)
 
     assert [told(other) for other in others] == [told(late)]
