@@ -1,4 +1,4 @@
-"""What was measured before: docs/bench.json, the figures that docs/performance.md shows."""
+"""What was measured before: docs/bench.json, the figures that docs/measurements/bench.md shows."""
 
 import json
 from collections.abc import Iterable, Mapping

@@ -9,7 +9,7 @@ from benchmarks.rows import EXTRA_ROWS, ROWS
 from benchmarks.servers import ROOT
 
 # What is measured, and the page that shows it between the two lines below.
-PAGES = {"bench.md": "performance.md", "soak.md": "performance.md", "growth.md": "scale.md"}
+PAGES = {name: f"measurements/{name}" for name in ("bench.md", "soak.md", "growth.md")}
 BEGIN, END = "<!-- from var/{name} -->\n", "<!-- end -->\n"
 CHARTS = ("bench-*.svg", "soak.svg", "growth-*.svg")
 

@@ -105,8 +105,9 @@ def test_a_row_is_worse_when_its_median_is_by_more_than_a_quarter(row: Row, was:
 
 def test_figures_that_are_kept_replace_those_in_the_page(tmp_path: Path) -> None:
     docs, begin = tmp_path / "docs", BEGIN.format(name="bench.md")
-    docs.mkdir()
-    (docs / "performance.md").write_text(f"before\n{begin}old\n{END}after\n")
+    page = docs / PAGES["bench.md"]
+    page.parent.mkdir(parents=True)
+    page.write_text(f"before\n{begin}old\n{END}after\n")
     (tmp_path / "bench.md").write_text("| new |\n")
     figures = {row.name: 2.5 for row in (*ROWS, *EXTRA_ROWS)}
     (tmp_path / "bench.json").write_text(json.dumps(figures))
@@ -115,7 +116,7 @@ def test_figures_that_are_kept_replace_those_in_the_page(tmp_path: Path) -> None
     for _ in range(2):
         keep(tmp_path, docs)
 
-    assert (docs / "performance.md").read_text() == f"before\n{begin}\n| new |\n\n{END}after\n"
+    assert page.read_text() == f"before\n{begin}\n| new |\n\n{END}after\n"
     assert (docs / "charts" / "bench-some.svg").exists()
     assert baseline(docs / "bench.json") == figures
     assert baseline(tmp_path / "none.json") == {}
@@ -138,7 +139,7 @@ def test_every_page_has_a_place_for_what_is_kept(tmp_path: Path, project_root: P
     keep(tmp_path, docs)
 
     assert all(f"the {name}\n" in (docs / page).read_text() for name, page in PAGES.items())
-    (docs / "scale.md").write_text("no place")
+    (docs / PAGES["growth.md"]).write_text("no place")
     with pytest.raises(ValueError, match=r"growth\.md"):
         keep(tmp_path, docs)
 
