@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from core.logs import AddContext, JsonLines, PlainLines, bind, unbind
 from local.servers import ValkeyServer
 from tests.drills.stack import Stack
+from tests.support.read_side import shown
 from tests.support.waiting import wait_until
 from worker.task_logs import hide_data
 
@@ -48,7 +49,8 @@ def test_a_request_and_its_task_are_followed_by_one_id(
         status, content = post(stack, f"/orders?name={quote(NAME)}", body(), "logged-17")
         assert status == 201
         order_id = json.loads(content)["order_id"]
-        wait_until(lambda: bool(of(worker, "logged-17")), 30)
+        tables = ("order_summary_read_models", "order_details_read_models")
+        wait_until(lambda: bool(of(worker, "logged-17")) and all(shown(sessions, table) for table in tables), 30)
         with sessions.begin() as session:  # the next task fails, with the customer's name in PostgreSQL's own words
             session.execute(text("ALTER TABLE order_summary_read_models ADD CHECK (customer_name = '') NOT VALID"))
             session.execute(text("ALTER TABLE order_details_read_models RENAME TO mislaid"))
