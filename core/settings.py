@@ -24,6 +24,7 @@ class WrongSetting(Exception):
 ATTEMPTS = r"[1-9]\d{0,3}", "a whole number from 1 to 9999"
 HOURS = r"[1-9]\d{0,3}", "a whole number of hours from 1 to 9999"
 SECONDS = r"\d{1,5}(\.\d{1,3})?", "a number of seconds below 100000, such as 1 or 0.5"
+PROCESSES = r"[1-9]\d?", "a number of processes from 1 to 99"
 PROXIES = r"[0-9]", "how many proxies stand before the service, 0 to 9"
 
 GENEROUS = "6000/minute"
@@ -78,10 +79,13 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebSettings:
-    """Who may call the API, how often, and how long a request may take.
+    """Where the API listens, who may call it and how often, and how long a request may take.
 
     `rate_limit` is None for no limit; times are in seconds."""
 
+    host: str = "127.0.0.1"
+    port: str = "8000"
+    processes: int = 2
     auth: bool = True
     rate_limit: str | None = GENEROUS
     trusted_proxies: int = 0
@@ -93,10 +97,14 @@ class WebSettings:
     def load(cls, environment: Mapping[str, str] = os.environ) -> "WebSettings":
         """Raises WrongSetting."""
         auth = choice("ORDERLOG_AUTH", environment, "on", OFF) == "on"
+        host = environment.get("HOST") or "127.0.0.1"
         proxies = int(number("TRUSTED_PROXIES", environment, "0", *PROXIES))
         if not auth:
-            _require_loopback(environment.get("HOST") or "127.0.0.1", proxies)
+            _require_loopback(host, proxies)
         return cls(
+            host=host,
+            port=environment.get("PORT") or "8000",
+            processes=int(number("WEB_PROCESSES", environment, "2", *PROCESSES)),
             auth=auth,
             rate_limit=_rate_limit(environment.get("RATE_LIMIT") or (GENEROUS if auth else OFF)),
             trusted_proxies=proxies,
