@@ -1,7 +1,13 @@
 """Whether the database server keeps what it acknowledges: settings that trade that away are reported, not refused."""
 
+import logging
+
 from sqlalchemy import text
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, sessionmaker
+
+from core.safe_errors import DATABASE_ERRORS, describe
+
+logger = logging.getLogger(__name__)
 
 SWITCHED_OFF = text("""
     SELECT name FROM pg_settings
@@ -19,3 +25,13 @@ CONSEQUENCES = {
 def dangers(session: Session) -> list[str]:
     """One sentence per setting that is off; as this session's role and database have it."""
     return [f"PostgreSQL runs with {name} off: {CONSEQUENCES[name]}." for name in session.scalars(SWITCHED_OFF)]
+
+
+def report_dangers(sessions: sessionmaker[Session]) -> None:
+    """Log them when a process starts; a database that is away is not waited for."""
+    try:
+        with sessions.begin() as session:
+            for danger in dangers(session):
+                logger.error(danger)
+    except DATABASE_ERRORS as error:
+        logger.warning("The database could not be asked whether it is durable (%s).", describe(error))

@@ -5,12 +5,10 @@ import time
 from typing import Any
 
 from celery import signals
-from sqlalchemy.exc import DBAPIError
 
 from core import logs
 from core.database import session_factory
-from core.durability import dangers
-from core.safe_errors import describe
+from core.durability import report_dangers
 from worker.settings import settings
 
 logger = logging.getLogger(__name__)
@@ -22,7 +20,7 @@ CELERY_FAILURES = "celery.app.trace"
 def connect() -> None:
     """Celery calls these from now on, instead of setting up logging itself."""
     signals.setup_logging.connect(configure)
-    signals.celeryd_after_setup.connect(report_dangers)
+    signals.celeryd_after_setup.connect(say_dangers)
     signals.worker_ready.connect(report_ready)
     signals.task_prerun.connect(begin)
     signals.task_postrun.connect(end)
@@ -40,16 +38,11 @@ def hide_data(record: logging.LogRecord) -> bool:
     return True
 
 
-def report_dangers(**_: Any) -> None:
-    """Once, when the worker starts; a database that is away then is not waited for."""
-    try:
-        sessions = session_factory(settings().database_url)
-        with sessions.begin() as session:
-            for danger in dangers(session):
-                logger.error(danger)
-        sessions.kw["bind"].dispose()  # before the worker forks
-    except DBAPIError as error:
-        logger.warning("The database could not be asked whether it is durable (%s).", describe(error))
+def say_dangers(**_: Any) -> None:
+    """Once, when the worker starts."""
+    sessions = session_factory(settings().database_url)
+    report_dangers(sessions)
+    sessions.kw["bind"].dispose()  # before the worker forks
 
 
 def report_ready(sender: Any, **_: Any) -> None:
