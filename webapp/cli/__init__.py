@@ -11,12 +11,5 @@ from webapp.cli.verify import verify_command
 
 
 def init_app(app: Flask) -> None:
-    for command in (
-        api_keys_group,
-        catch_up_command,
-        parked_group,
-        rebuild_command,
-        status_command,
-        verify_command,
-    ):
+    for command in (api_keys_group, catch_up_command, parked_group, rebuild_command, status_command, verify_command):
         app.cli.add_command(command)

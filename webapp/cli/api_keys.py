@@ -12,31 +12,22 @@ from core.command_handler import utc_now
 from webapp.cli.common import database_faults, echo_json
 from webapp.database import unhurried_sessions as sessions
 
-api_keys_group = AppGroup("api-keys", help="The keys that open the API.")
-
-
 SCOPE = click.Choice([scope.value for scope in Scope])
+
+api_keys_group = AppGroup("api-keys", help="The keys that open the API.")
 
 
 @api_keys_group.command("create")
 @click.argument("name")
-@click.option(
-    "--scope",
-    "scopes",
-    type=SCOPE,
-    multiple=True,
-    required=True,
-    help="May be repeated.",
-)
+@click.option("--scope", "scopes", type=SCOPE, multiple=True, required=True, help="May be repeated.")
 @click.option("--expires-in-days", "days", type=click.IntRange(1, 36500), help="Without it, valid until revoked.")
 def create_key(name: str, scopes: tuple[str, ...], days: int | None) -> None:
     """Make a key and show it, once. NAME is the actor of the events that it brings about."""
     now = utc_now()
     expires_at = now + timedelta(days=days) if days else None
-    chosen = {Scope(scope) for scope in scopes}
     try:
         with database_faults(), sessions().begin() as session:
-            created = api_keys.create(session, name, chosen, now=now, expires_at=expires_at)
+            created = api_keys.create(session, name, {Scope(scope) for scope in scopes}, now=now, expires_at=expires_at)
     except UnusableName as error:
         raise click.ClickException(str(error)) from error
     click.echo(created.text)

@@ -1,12 +1,10 @@
 """`flask parked …`: orders that a projector cannot bring further."""
 
 import sys
-from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 import click
 from flask.cli import AppGroup
-from sqlalchemy.orm import Session
 
 from core.projection.failures import FailingOrder
 from core.projection.parking import failures_of, parked_orders, retry_now
@@ -52,41 +50,32 @@ def retry(order_id: str | None, every: bool) -> None:
     if (order_id is None) == (not every):
         raise click.UsageError("Name one order, or give --all.")
     orders = _parked() if order_id is None else _failures_of(order_id)
-    failed = 0
-    for name in PROJECTORS:
-        chosen = [order.order_id for order in orders if order.projector == name]
-        failed += _retry(name, chosen)
+    failed = False
+    for name, projector in PROJECTORS.items():
+        order_ids = [order.order_id for order in orders if order.projector == name]
+        with database_faults():
+            projected = retry_now(sessions(), name, projector, order_ids, patience())
+        for order_id in order_ids:
+            if failure := projected.failures.get(order_id):
+                why = describe(failure.error)
+                click.echo(f"{name}: {order_id} stops before version {failure.version}: {why}", err=True)
+            else:
+                click.echo(f"{name}: {order_id} is projected to version {projected.versions[order_id]}")
+        failed = failed or bool(projected.failures)
     if not orders:
         click.echo("No order is parked.")
     sys.exit(1 if failed else 0)
 
 
-def _retry(name: str, order_ids: Sequence[str]) -> int:
-    """How many fail again."""
-    with database_faults():
-        projected = retry_now(sessions(), name, PROJECTORS[name], order_ids, patience())
-    for order_id in order_ids:
-        if order_id in projected.failures:
-            failure = projected.failures[order_id]
-            why = describe(failure.error)
-            click.echo(f"{name}: {order_id} stops before version {failure.version}: {why}", err=True)
-        else:
-            click.echo(f"{name}: {order_id} is projected to version {projected.versions[order_id]}")
-    return len(projected.failures)
-
-
 def _parked() -> list[FailingOrder]:
-    return _read(lambda session: parked_orders(session, list(PROJECTORS)))
+    with database_faults(), sessions().begin() as session:
+        return parked_orders(session, list(PROJECTORS))
 
 
 def _failures_of(order_id: str) -> list[FailingOrder]:
     """Raises ClickException if there are none."""
-    found = _read(lambda session: failures_of(session, list(PROJECTORS), order_id))
+    with database_faults(), sessions().begin() as session:
+        found = failures_of(session, list(PROJECTORS), order_id)
     if not found:
         raise click.ClickException(f"Order {order_id} is not parked.")
     return found
-
-
-def _read(read: Callable[[Session], list[FailingOrder]]) -> list[FailingOrder]:
-    with database_faults(), sessions().begin() as session:
-        return read(session)

@@ -1,5 +1,9 @@
-"""Whether the servers beside the primary can be used: the replica, the broker, and Redis for what it counts."""
+"""What `/readyz` looks at. Each check finds "ok", or what is wrong and what that means."""
 
+from collections.abc import Callable
+
+from alembic.script import ScriptDirectory
+from flask import current_app
 from kombu import Connection
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -8,30 +12,68 @@ from redis.retry import Retry
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from core.projection.status import last_catch_up
+from core.durability import dangers
+from core.projection.status import last_catch_up, seconds_since_catch_up
 from core.read_models.wiring import PROJECTORS
 from core.safe_errors import DATABASE_ERRORS
 from core.settings import is_redis
-from webapp.database import has_replica, read_sessions, sessions
+from webapp.database import db, has_replica, migrate, read_sessions, sessions
+
+OK = "ok"
+AWAY = "PostgreSQL does not answer"
+MEANWHILE = "new events are shown by catch-up once it does"
 
 BROKER_TIMEOUT = 0.5  # seconds
-LAG_OVERDUE = 15  # seconds; catch-up's visits are replayed too, and come by every two
+CATCH_UP_OVERDUE = 15  # seconds; it should come by every two, and its visits are replayed on a replica too
 
 WHO_ARE_YOU = text("SELECT pg_is_in_recovery() AS replays, pg_postmaster_start_time() AS started")
 
 
-def of_neighbours(broker_url: str, redis_url: str | None, *, limits: bool) -> dict[str, str]:
-    """By name, "ok" or what is wrong and what that means; only those that are used."""
-    checks = {}
+def checks() -> dict[str, str]:
+    """By name; only servers that are used. Nothing more is asked of a PostgreSQL that is not ok."""
+    broker_url, redis_url = current_app.config["BROKER_URL"], current_app.config["REDIS_URL"]
+    found = {"postgresql": _ask(_postgresql)}
     if is_redis(broker_url):
-        checks["redis"] = _redis(broker_url, "new events are shown by catch-up once it does")
+        found["redis"] = _redis(broker_url, MEANWHILE)
     else:
-        checks["rabbitmq"] = _rabbitmq(broker_url)
-    if limits and redis_url and redis_url != broker_url:
-        checks["rate_limits"] = _redis(redis_url, "each process counts for itself")
+        found["rabbitmq"] = _rabbitmq(broker_url)
+    if current_app.config["RATE_LIMIT"] and redis_url and redis_url != broker_url:
+        found["rate_limits"] = _redis(redis_url, "each process counts for itself")
     if has_replica():
-        checks["replica"] = _replica()
-    return checks
+        found["replica"] = _replica()
+    if found["postgresql"] == OK:
+        found["catch_up"] = _ask(_catch_up)
+        durability = _ask(lambda session: " ".join(dangers(session)) or OK)
+        if durability != OK:
+            found["durability"] = durability
+    return found
+
+
+def _ask(check: Callable[[Session], str]) -> str:
+    try:
+        return check(db.session())
+    except DATABASE_ERRORS:
+        return AWAY
+
+
+def _postgresql(session: Session) -> str:
+    found = session.execute(text("SELECT to_regclass('alembic_version')")).scalar()
+    version = session.execute(text("SELECT version_num FROM alembic_version")).scalar() if found else None
+    migrations = ScriptDirectory(migrate.directory)
+    wanted = migrations.get_current_head()
+    earlier = {None, *(migration.revision for migration in migrations.walk_revisions())} - {wanted}
+    if version in earlier:  # one that is not known here is a later release's, which is about to take over
+        return f"the database is at migration {version}, not {wanted}; run `flask db upgrade`"
+    return OK
+
+
+def _catch_up(session: Session) -> str:
+    seconds = seconds_since_catch_up(session, PROJECTORS)
+    if seconds is None:
+        return "catch-up has never come by; see that beat and a worker run"
+    if seconds > CATCH_UP_OVERDUE:
+        return f"catch-up last came by {seconds:.0f} s ago; see that beat and a worker run"
+    return OK
 
 
 def _redis(url: str, meanwhile: str) -> str:
@@ -47,7 +89,7 @@ def _redis(url: str, meanwhile: str) -> str:
         return f"Redis does not answer; {meanwhile}"
     finally:
         client.close()
-    return "ok"
+    return OK
 
 
 def _rabbitmq(url: str) -> str:
@@ -55,25 +97,21 @@ def _rabbitmq(url: str) -> str:
         try:  # connection.connect() would try twice, two seconds apart
             connection.transport.close_connection(connection.transport.establish_connection())
         except (*connection.connection_errors, *connection.channel_errors):
-            return "RabbitMQ does not answer; new events are shown by catch-up once it does"
-    return "ok"
+            return f"RabbitMQ does not answer; {MEANWHILE}"
+    return OK
 
 
 def _replica() -> str:
+    """One that was promoted answers as if nothing had happened since."""
     try:
         with read_sessions().begin() as replica, sessions().begin() as primary:
-            return _of_replica(replica, primary)
+            there, here = replica.execute(WHO_ARE_YOU).one(), primary.execute(WHO_ARE_YOU).one()
+            replayed, made = (last_catch_up(session, PROJECTORS) for session in (replica, primary))
     except DATABASE_ERRORS:
         return "the replica does not answer; queries are refused, commands go on"
-
-
-def _of_replica(replica: Session, primary: Session) -> str:
-    """One that was promoted answers as if nothing had happened since."""
-    there, here = replica.execute(WHO_ARE_YOU).one(), primary.execute(WHO_ARE_YOU).one()
     if not there.replays and there.started != here.started:
         return "the replica follows no server any more; set DATABASE_REPLICA_URL to one that follows the primary"
-    replayed, made = (last_catch_up(session, PROJECTORS) for session in (replica, primary))
-    if made and (replayed is None or (made - replayed).total_seconds() > LAG_OVERDUE):
+    if made and (replayed is None or (made - replayed).total_seconds() > CATCH_UP_OVERDUE):
         behind = f"{(made - replayed).total_seconds():.0f} s behind" if replayed else "far behind"
         return f"the replica is {behind}; queries show the past"
-    return "ok"
+    return OK

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from core.projection.catch_up import catch_up
 from core.read_models.wiring import PROJECTORS
 from tests.support.read_side import run
-from webapp.health.probes import CATCH_UP_OVERDUE
+from webapp.health.readiness import CATCH_UP_OVERDUE
 
 
 def readiness(client: FlaskClient) -> Any:
