@@ -1,7 +1,7 @@
-"""Requests that wait until the read side shows something; woken by the projection's own notifications.
+"""Requests that wait until the read side shows something: asked again at each news of a projection, and by and by.
 
 A waiting request holds a thread, but no database connection and no lock. While there are any, one more thread per
-process listens.
+process listens for the news. A notification can be lost with the listener's connection, so the clock is a fallback.
 """
 
 import json
@@ -27,9 +27,12 @@ from webapp.database import has_replica, read_sessions, sessions
 
 logger = logging.getLogger(__name__)
 
+# What `Prefer: wait` waits for. A later read model shows other things, and must not make these requests slower.
+WAITED_FOR = {name: PROJECTORS[name] for name in ("summary", "details")}
+
 WAITS = "orderlog-waits"
 MOST_WAITS = 8  # at a time in one process, half of its threads; above, requests answer as if their time were over
-RECHECK_SECONDS = 1.0  # a notification can be lost with the listener's connection
+RECHECK_SECONDS = 1.0  # the longest pause between two questions
 LONGER = 1.5  # so that a lag of a replica is at most half as long again
 REPLAY_SECONDS = 0.005  # the news is the primary's; a replica shows it a little later, or much later
 RECONNECT_SECONDS = 1.0
@@ -43,10 +46,36 @@ LISTENER: dict[str, Any] = {
 }
 
 
-class Waits:
-    """Make one per process, after any fork; it connects when first needed. `url` is for psycopg.
+def order_is_shown(
+    order_id: str, version: int, seconds: float, projectors: Mapping[str, Projector[Any]] = WAITED_FOR
+) -> bool:
+    """Whether these read models all show this version of the order, now or within these seconds."""
 
-    Asked again `recheck` seconds after a wake, then after longer and longer pauses, in the end once a second."""
+    def is_shown(session: Session) -> bool:
+        return shown_version(session, projectors, order_id) >= version
+
+    waits: Waits = current_app.extensions[WAITS]
+    return waits.until(is_shown, order_id, seconds)
+
+
+def position_is_shown(name: str, position: int, seconds: float) -> bool:
+    """The same of a read model and every event up to this position."""
+
+    def is_shown(session: Session) -> bool:
+        shown = shown_position(session, name, PROJECTORS[name]) >= position
+        if not (shown and has_replica()):
+            return shown
+        with sessions().begin() as primary:
+            return replays(session, primary, name, position)
+
+    waits: Waits = current_app.extensions[WAITS]
+    return waits.until(is_shown, EVERY_ORDER, seconds)
+
+
+class Waits:
+    """The waiting requests of a process, and the thread that wakes them. Make it after any fork; `url` is for psycopg.
+
+    After news a request asks again at once, then `recheck` seconds later, then after longer and longer pauses."""
 
     def __init__(self, url: str, recheck: float = RECHECK_SECONDS) -> None:
         self._url = url
@@ -56,32 +85,41 @@ class Waits:
         self._lock = threading.Lock()
         self._listener: threading.Thread | None = None
 
-    def until(self, reached: Callable[[], bool], order_id: str, seconds: float) -> bool:
-        """Whether `reached` became true in time; it is asked again after each projection of this order, or of any for
-        EVERY_ORDER."""
-        if reached():
+    def until(self, question: Callable[[Session], bool], order_id: str, seconds: float) -> bool:
+        """Whether the answer is yes within these seconds; it may change with each projection of this order, or of any
+        for EVERY_ORDER."""
+        if _says_yes(question):
             return True
         if not seconds or not self._room.acquire(blocking=False):
             return False
+        deadline, pause = time.monotonic() + seconds, self._recheck
         try:
-            with self._woken(order_id) as woken:
-                return _wait(reached, woken, time.monotonic() + seconds, self._recheck)
+            with self._news_of(order_id) as news:
+                while not _says_yes(question):
+                    left = deadline - time.monotonic()
+                    if left <= 0:
+                        return False
+                    told = news.wait(min(left, pause))
+                    pause = self._recheck if told else min(pause * LONGER, RECHECK_SECONDS)
+                    news.clear()
+                return True
         finally:
             self._room.release()
 
     @contextmanager
-    def _woken(self, order_id: str) -> Iterator[threading.Event]:
-        woken = threading.Event()
+    def _news_of(self, order_id: str) -> Iterator[threading.Event]:
+        """Set whenever the order has been projected while the block runs."""
+        news = threading.Event()
         with self._lock:
-            self._waiting[order_id].add(woken)
+            self._waiting[order_id].add(news)
             if self._listener is None or not self._listener.is_alive():  # it dies of what it cannot read
                 self._listener = threading.Thread(target=self._listen, name="listen", daemon=True)
                 self._listener.start()
         try:
-            yield woken
+            yield news
         finally:
             with self._lock:
-                self._waiting[order_id].discard(woken)
+                self._waiting[order_id].discard(news)
                 if not self._waiting[order_id]:
                     del self._waiting[order_id]
 
@@ -92,8 +130,8 @@ class Waits:
                     listen(connection)
                     self._wake(EVERY_ORDER)  # for what came before
                     while self._is_needed():
-                        for news in connection.notifies(timeout=IDLE_SECONDS):
-                            self._wake(news.payload)
+                        for notification in connection.notifies(timeout=IDLE_SECONDS):
+                            self._wake(notification.payload)
             except psycopg.OperationalError as error:
                 logger.warning("Waiting requests recheck once a second until PostgreSQL is back (%s).", error)
                 time.sleep(RECONNECT_SECONDS)
@@ -108,57 +146,15 @@ class Waits:
         with self._lock:
             order_ids = list(self._waiting) if payload == EVERY_ORDER else [*json.loads(payload), EVERY_ORDER]
             for order_id in order_ids:
-                for woken in self._waiting.get(order_id, ()):
-                    woken.set()
+                for news in self._waiting.get(order_id, ()):
+                    news.set()
 
 
-def order_is_shown(
-    order_id: str, version: int, seconds: float, projectors: Mapping[str, Projector[Any]] = PROJECTORS
-) -> bool:
-    """Whether these read models all show this version of the order, now or within these seconds."""
-    reached = _asks(lambda session: shown_version(session, projectors, order_id) >= version)
-    return _waits().until(reached, order_id, seconds)
-
-
-def position_is_shown(name: str, position: int, seconds: float) -> bool:
-    """The same of a read model and every event up to this position."""
-
-    def is_shown(session: Session) -> bool:
-        shown = shown_position(session, name, PROJECTORS[name]) >= position
-        if not (shown and has_replica()):
-            return shown
-        with sessions().begin() as primary:
-            return replays(session, primary, name, position)
-
-    reached = _asks(is_shown)
-    return _waits().until(reached, EVERY_ORDER, seconds)
-
-
-def _asks(question: Callable[[Session], bool]) -> Callable[[], bool]:
-    """Asks it in a transaction of its own; a database that is away does not say yes."""
-
-    def reached() -> bool:
-        try:
-            with read_sessions().begin() as session:
-                return question(session)
-        except DATABASE_ERRORS as error:
-            logger.warning("Nobody can say yet whether a read model shows what is waited for (%s).", describe(error))
-            return False
-
-    return reached
-
-
-def _waits() -> Waits:
-    waits: Waits = current_app.extensions[WAITS]
-    return waits
-
-
-def _wait(reached: Callable[[], bool], woken: threading.Event, deadline: float, recheck: float) -> bool:
-    pause = recheck
-    while not reached():
-        left = deadline - time.monotonic()
-        if left <= 0:
-            return False
-        pause = recheck if woken.wait(min(left, pause)) else min(pause * LONGER, RECHECK_SECONDS)
-        woken.clear()
-    return True
+def _says_yes(question: Callable[[Session], bool]) -> bool:
+    """The answer, in a transaction of its own; a database that is away does not say yes."""
+    try:
+        with read_sessions().begin() as session:
+            return question(session)
+    except DATABASE_ERRORS as error:
+        logger.warning("Nobody can say yet whether a read model shows what is waited for (%s).", describe(error))
+        return False

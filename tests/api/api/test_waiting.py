@@ -5,11 +5,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import psycopg
 import pytest
 from flask.testing import FlaskClient
 from flask_migrate import upgrade
+from sqlalchemy import column, table
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.database import ENGINE_OPTIONS
@@ -19,6 +22,7 @@ from core.read_models.wiring import PROJECTORS
 from local.servers import PostgresServer, ValkeyServer
 from tests.conftest import make_app
 from tests.support.calls import accepted, place, problem, read, send, show_everything
+from tests.support.read_side import run
 from tests.support.remote import Remote
 from tests.support.web_server import WebServer
 from webapp.api.waiting import MOST_WAITS, RECHECK_SECONDS
@@ -40,12 +44,31 @@ def test_a_command_answers_as_usual_when_the_time_is_over(client: FlaskClient) -
     assert "Preference-Applied" not in answer.headers
 
 
-def test_a_command_waits_for_every_read_model(client: FlaskClient, sessions: sessionmaker[Session]) -> None:
+def test_a_command_waits_for_both_summary_and_details(client: FlaskClient, sessions: sessionmaker[Session]) -> None:
     order_id = place(client)
     for name in ("summary", "details"):
         answer = send(client, "add_item", order_id, {"Prefer": "wait=1"})
         assert "Preference-Applied" not in answer.headers, name
         project(sessions, PROJECTORS[name], [order_id])
+
+
+def test_a_later_read_model_does_not_slow_a_command(
+    client: FlaskClient, sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order_id = place(client)
+    names = list(PROJECTORS)
+    run(sessions, "CREATE TABLE later_read_models (LIKE order_summary_read_models)")
+    empty = table("later_read_models", column("order_id"), column("version"))
+    monkeypatch.setitem(PROJECTORS, "later", cast(Any, SimpleNamespace(tables=(empty,))))  # never catches up
+    for name in names:
+        project(sessions, PROJECTORS[name], [order_id])
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(send, client.application.test_client(), "add_item", order_id, {"Prefer": "wait=10"})
+        while not waiting.done():
+            for name in names:
+                project(sessions, PROJECTORS[name], [order_id])
+
+    assert waiting.result().headers["Preference-Applied"] == "wait"
 
 
 def test_a_query_that_may_not_wait_says_at_once_what_is_shown(
