@@ -2,10 +2,12 @@
 
 import logging
 import logging.config
+import sys
+import threading
 from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from types import MappingProxyType
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 from pythonjsonlogger.core import RESERVED_ATTRS
@@ -13,6 +15,8 @@ from pythonjsonlogger.json import JsonFormatter
 
 from core.safe_errors import OURS, trace
 from core.settings import log_format
+
+logger = logging.getLogger(__name__)
 
 NOTHING: Mapping[str, object] = MappingProxyType({})
 
@@ -33,7 +37,7 @@ def bound(name: str) -> object:
 
 
 def configure(formatter: str, level: str) -> None:
-    """To standard error. Libraries are heard from WARNING on."""
+    """To standard error, uncaught errors too. Libraries are heard from WARNING on."""
     handler = {"class": "logging.StreamHandler", "filters": ["context"], "formatter": formatter}
     logging.config.dictConfig(
         {
@@ -47,6 +51,16 @@ def configure(formatter: str, level: str) -> None:
         }
     )
     logging.captureWarnings(True)
+    sys.excepthook = _uncaught
+    threading.excepthook = lambda thread: _uncaught(thread.exc_type, thread.exc_value, thread.exc_traceback)
+
+
+def _uncaught(kind: type[BaseException], error: BaseException | None, frames: TracebackType | None) -> None:
+    """Python itself would print the error whole; Ctrl-C is none."""
+    if error is not None and isinstance(error, Exception):
+        logger.critical("Uncaught error", exc_info=(kind, error, frames))
+    else:
+        sys.__excepthook__(kind, error or kind(), frames)
 
 
 def chosen_formatter() -> logging.Formatter:
@@ -88,7 +102,8 @@ class JsonLines(JsonFormatter):
         super().add_fields(log_data, record, message_dict)
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's name
-        return _utc(record.created)
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        return time.replace("+00:00", "Z")
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
         return trace(ei[1])
@@ -107,7 +122,3 @@ class PlainLines(logging.Formatter):
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
         return trace(ei[1])
-
-
-def _utc(timestamp: float) -> str:
-    return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,6 +1,9 @@
 """Logs, stored failures and terminals say what is wrong without customer data."""
 
+import json
 import logging
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -49,6 +52,25 @@ def test_log_lines_name_the_kind_and_the_place_and_quote_nothing(error: Exceptio
         assert "test_safe_errors.py" in told
         assert describe(error) in told
         assert NAME not in told
+
+
+def test_an_error_that_nobody_catches_is_a_log_line() -> None:
+    program = f"""
+from threading import Thread
+from core.logs import configure
+configure("json", "INFO")
+thread = Thread(target=int, args=["{NAME}"])
+thread.start()
+thread.join()
+int("{NAME}")
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+    assert ran.returncode == 1
+    for line in ran.stderr.splitlines():
+        assert f"ValueError: {WITHHELD}" in json.loads(line)["exc_info"]
+    assert ran.stderr.count("Uncaught error") == 2
+    assert NAME not in ran.stderr
 
 
 def test_the_commands_for_failing_orders_quote_nothing(
