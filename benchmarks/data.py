@@ -7,7 +7,8 @@ from psycopg import Connection
 
 from benchmarks.comparators.sql_read_models import make_read_models
 from core.database import session_factory
-from core.read_models.wiring import COUNTERS
+from core.projection.sums import recount
+from core.read_models.wiring import SUMS
 
 # Each fourth order stays pending, is confirmed, is shipped, is cancelled: three events on average.
 EVENTS = """
@@ -72,11 +73,11 @@ def fill(database_url: str, orders: int) -> int:
 
 
 def _count(database_url: str) -> None:
-    """As catch-up would have done, which folds the counters all the while."""
+    """As the writer would have done; catch-up folds the sums all the while."""
     sessions = session_factory(database_url)
-    for counters in COUNTERS.values():
+    for sums in SUMS.values():
         with sessions.begin() as session:
-            counters.recount(session)
+            recount(session, sums)
     sessions.kw["bind"].dispose()
 
 

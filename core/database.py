@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from psycopg import Column, Connection, Cursor
+from psycopg import Connection
 from psycopg import Error as DriverError
-from psycopg.pq import PipelineStatus, TransactionStatus
+from psycopg.pq import TransactionStatus
 from pydantic_core import from_json
 from sqlalchemy import Engine, MetaData, create_engine
 from sqlalchemy.engine import make_url
@@ -44,44 +44,6 @@ def refuse_dead(connection: Connection[Any], *_: object) -> None:
     raise DisconnectionError
 
 
-def in_pipeline(connection: Connection[Any]) -> bool:
-    """Whether statements are sent together just now, their results to be fetched later; COPY cannot be then."""
-    return connection.info.pipeline_status is not PipelineStatus.OFF
-
-
-@contextmanager
-def pipelined(connection: Connection[Any]) -> Iterator[None]:
-    """A transaction whose statements are sent together, its BEGIN and COMMIT too; psycopg's own BEGIN is waited for.
-
-    Within a session's transaction that has not spoken to the server yet, and is over with the block."""
-    connection.set_autocommit(True)
-    try:
-        with connection.pipeline() as pipeline:
-            try:
-                connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
-                yield
-                connection.execute("COMMIT")
-            except Exception:  # the server's or the block's: either leaves statements whose results nobody has fetched
-                with suppress(DriverError):  # those that followed the one that failed; psycopg would log them
-                    pipeline.sync()
-                raise
-    finally:
-        if not connection.closed:
-            connection.rollback()
-            connection.set_autocommit(False)
-
-
-class ReadableCursor(Cursor[Any]):
-    """SQLAlchemy asks at once what columns a result has, so that in a pipeline its statements have to be waited for."""
-
-    @property
-    def description(self) -> list[Column] | None:
-        if in_pipeline(self.connection):
-            with self.connection.pipeline() as pipeline:
-                pipeline.sync()
-        return super().description
-
-
 # READ COMMITTED is stated because the guards rely on it: each statement sees what was committed before it began.
 ENGINE_OPTIONS: dict[str, Any] = {
     "isolation_level": "READ COMMITTED",
@@ -94,7 +56,6 @@ ENGINE_OPTIONS: dict[str, Any] = {
     "connect_args": {
         "connect_timeout": 3,
         "application_name": "orderlog",
-        "cursor_factory": ReadableCursor,
         "options": "-c TimeZone=UTC",
         **NOTICE_SILENCE,
     },
@@ -164,3 +125,27 @@ def autocommitting(engine: Engine) -> Iterator[Connection[Any]]:
         else:
             connection.autocommit = False
         pooled.close()
+
+
+@contextmanager
+def transaction(engine: Engine, *, pipeline: bool) -> Iterator[Connection[Any]]:
+    """A transaction on a connection of the pool. In a pipeline its statements are sent together, BEGIN and COMMIT too,
+    and wait only where a result is fetched; COPY cannot be used then."""
+    with autocommitting(engine) as connection:
+        if not pipeline:
+            with connection.transaction():
+                yield connection
+            return
+        try:
+            with connection.pipeline() as statements:
+                try:
+                    connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")  # psycopg's own BEGIN is waited for
+                    yield connection
+                    connection.execute("COMMIT")
+                except Exception:  # the server's or the block's: either leaves statements whose results nobody fetched
+                    with suppress(DriverError):  # those that followed the one that failed; psycopg would log them
+                        statements.sync()
+                    raise
+        finally:
+            if not connection.closed:
+                connection.rollback()

@@ -9,10 +9,10 @@ from core.command_handler import OrderCommandHandler
 from core.event_sourcing.codec import encode
 from core.event_sourcing.in_memory_store import InMemoryEventStore
 from core.orders.commands import AddOrderItem, CancelOrder, ConfirmOrder, OrderCommand, PlaceOrder, ShipOrder
-from core.projection.projector import fold
-from core.read_models.details import DetailsProjector
+from core.projection.project import fold
+from core.read_models.details import DetailsReadModel
 from core.read_models.header import OrderHeader
-from core.read_models.summary import SummaryProjector
+from core.read_models.summary import SummaryReadModel
 
 FIRST, SECOND = "ORDER-001", "ORDER-002"
 
@@ -32,16 +32,16 @@ def run(command: OrderCommand) -> None:
 
 def show_details(order_id: str) -> None:
     """The read side: the details projector's own logic, over this order's events."""
-    details = fold(DetailsProjector(), store.read_stream(order_id))[order_id]
-    print(f"   {details.header.customer_name}: {details.header.status}, total amount {details.header.total_amount:,}")
-    for item in details.items:
+    details = fold(DetailsReadModel(), store.read_stream(order_id))[order_id]
+    print(f"   {details.customer_name}: {details.status}, total amount {details.total_amount:,}")
+    for item in details.items.values():
         print(f"   - {item.product_name} x {item.quantity} at {item.unit_price:,} = {item.subtotal:,}")
     print(f"   items total {details.items_total:,}")
 
 
 def show_orders(status: str | None = None) -> None:
     """The read side: the summary projector's own logic, over the whole log."""
-    summaries = fold(SummaryProjector(), store.read_all()).values()
+    summaries = fold(SummaryReadModel(), store.read_all()).values()
     for summary in summaries:
         if status in (None, summary.status):
             print(f"   {line(summary)}")

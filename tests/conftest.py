@@ -71,10 +71,13 @@ def make_app(database_url: str, redis_url: str, **config: Any) -> Flask:
 
 @pytest.fixture(autouse=True)
 def _close_apps() -> Iterator[None]:
-    """Their connections to the broker, which would be found open by the garbage collection of a later test."""
+    """Their connections, which would be found open by the garbage collection of a later test."""
     yield
     while made:
         app = made.pop()
+        with app.app_context():
+            for engine in app.extensions["sqlalchemy"].engines.values():
+                engine.dispose()
         app.extensions[commands.ENQUEUER].close()
         for limiter in app.extensions.get("limiter", ()):
             storage = limiter.storage

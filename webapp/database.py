@@ -6,8 +6,7 @@ from typing import Any
 from flask import Flask, g
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Connection, event
-from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
+from sqlalchemy.orm import Session, sessionmaker
 
 from core.database import ENGINE_OPTIONS, metadata, sqlalchemy_url
 
@@ -15,11 +14,13 @@ db = SQLAlchemy(metadata=metadata)
 migrate = Migrate(db=db, directory=str(Path(__file__).parent.parent / "migrations"))
 
 REPLICA = "replica"
+UNHURRIED = "unhurried"  # without a statement_timeout
 
 
-def replica_binds(replica_url: str | None, options: dict[str, Any]) -> dict[str, Any]:
+def binds(database_url: str, replica_url: str | None, options: dict[str, Any]) -> dict[str, Any]:
     """Flask-SQLAlchemy's SQLALCHEMY_BINDS; `options` are those of `engine_options`."""
-    return {REPLICA: {**options, "url": sqlalchemy_url(replica_url)}} if replica_url else {}
+    unhurried = {UNHURRIED: {**ENGINE_OPTIONS, "url": sqlalchemy_url(database_url)}}
+    return unhurried | ({REPLICA: {**options, "url": sqlalchemy_url(replica_url)}} if replica_url else {})
 
 
 def init_app(app: Flask) -> None:
@@ -73,10 +74,4 @@ def sessions() -> sessionmaker[Session]:
 
 def unhurried_sessions() -> sessionmaker[Session]:
     """For commands of the service, whose steps may take as long as they need."""
-    unhurried = sessions()
-    event.listen(unhurried, "after_begin", _take_your_time)
-    return unhurried
-
-
-def _take_your_time(_session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
-    connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+    return sessionmaker(db.engines[UNHURRIED])

@@ -32,8 +32,8 @@ from core.database import session_factory
 from core.event_sourcing.snapshots import wrong_snapshots
 from core.event_sourcing.streams import IdRange
 from core.projection.status import status
-from core.projection.verify import verify, verify_counters
-from core.read_models.wiring import PROJECTORS
+from core.projection.verify import verify, verify_sums
+from core.read_models.wiring import PROJECTORS, SUMS
 from local.servers import free_port
 
 WARM_UP_LIVES, CAPACITY_LIVES = 50, 300
@@ -103,7 +103,7 @@ class Soak:
         verified = verify(self._sessions, PROJECTORS, IdRange())
         with self._sessions.begin() as session:
             snapshots = sum(1 for _ in wrong_snapshots(session))
-        counters = verify_counters(self._sessions, PROJECTORS)
+        counters = verify_sums(self._sessions, SUMS)
         return len(verified.differences) + len(verified.broken) + len(counters) + snapshots
 
     def _lost(self, acknowledged: Mapping[str, int]) -> int:

@@ -1,20 +1,16 @@
-"""The news that views have changed, by which a waiting client learns of it: PostgreSQL's LISTEN and NOTIFY."""
+"""The news that rows have changed, by which a waiting client learns of it: PostgreSQL's LISTEN and NOTIFY."""
 
 import json
 from collections.abc import Sequence
 from typing import Any
 
 from psycopg import Connection
-from sqlalchemy import text
-from sqlalchemy.orm import Session
-
-from core.database import driver_connection
 
 CHANNEL = "orderlog_projected"
 EVERY_ORDER = "*"
 MOST_NAMED = 50  # a notification holds at most 8,000 bytes
 
-NOTIFY = text("SELECT pg_notify(:channel, :payload)")
+NOTIFY = b"SELECT pg_notify(%s, %s)"
 
 # NOTIFY makes commits wait for one another, so it is left out when nobody listens. Who listens has this lock, shared;
 # a projection that gets it for itself until its commit knows that whoever comes to listen will see what it commits.
@@ -23,14 +19,14 @@ NOTIFY_IF_HEARD = f"SELECT pg_notify(%s, %s) WHERE NOT pg_try_advisory_xact_lock
 LISTEN = f"SELECT pg_advisory_lock_shared({LISTENING}); LISTEN {CHANNEL}".encode()
 
 
-def announce(session: Session, order_ids: Sequence[str]) -> None:
+def announce(connection: Connection[Any], order_ids: Sequence[str]) -> None:
     """Tell who listens, when this transaction commits: a JSON array of order ids, or EVERY_ORDER."""
-    session.execute(NOTIFY, {"channel": CHANNEL, "payload": _payload(order_ids)})
+    connection.execute(NOTIFY, [CHANNEL, _payload(order_ids)])
 
 
-def announce_if_heard(session: Session, order_ids: Sequence[str]) -> None:
+def announce_if_heard(connection: Connection[Any], order_ids: Sequence[str]) -> None:
     """The same, by a transaction that is about to commit: who comes to listen waits for it."""
-    driver_connection(session).execute(NOTIFY_IF_HEARD, [CHANNEL, _payload(order_ids)])
+    connection.execute(NOTIFY_IF_HEARD, [CHANNEL, _payload(order_ids)])
 
 
 def listen(connection: Connection[Any]) -> None:

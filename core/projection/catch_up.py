@@ -10,14 +10,15 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, DateTime, Float, Row, Table, Text, func, text
+from sqlalchemy import BigInteger, Column, DateTime, Row, Table, Text, func, select, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.database import XID8, metadata
+from core.event_sourcing.streams import IdList
 from core.projection.parking import project_patiently, retry_due
-from core.projection.projector import Failure, Projector
-from core.projection.rows import ids_behind
-from core.read_models.wiring import COUNTERS
+from core.projection.project import Failure
+from core.projection.read_model import ReadModel
+from core.projection.sums import fold
 from core.settings import Patience
 
 BATCH = 1000  # events
@@ -30,29 +31,14 @@ projector_checkpoints = Table(
     Column("position", BigInteger, nullable=False),
     Column("moved_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("checked_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    # How many events the checkpoint has passed; with a sample of it from the minute before, that gives a rate.
-    Column("events_passed", BigInteger, nullable=False, server_default="0"),
-    Column("sampled_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Column("events_sampled", BigInteger, nullable=False, server_default="0"),
-    Column("events_per_second", Float, nullable=False, server_default="0"),
 )
 
-# Makes the checkpoint at the beginning; once a minute it works out the rate.
-OPEN_CHECKPOINT = text(
-    """
-    INSERT INTO projector_checkpoints AS stored (projector, transaction_id, position)
-    VALUES (:projector, '0', 0)
-    ON CONFLICT (projector) DO UPDATE
-    SET sampled_at = CASE WHEN {minute_over} THEN now() ELSE stored.sampled_at END,
-        events_sampled = CASE WHEN {minute_over} THEN stored.events_passed ELSE stored.events_sampled END,
-        events_per_second = CASE
-            WHEN {minute_over}
-            THEN (stored.events_passed - stored.events_sampled) / extract(epoch FROM now() - stored.sampled_at)
-            ELSE stored.events_per_second
-        END
+# Makes the checkpoint at the beginning, for the first time.
+OPEN_CHECKPOINT = text("""
+    INSERT INTO projector_checkpoints AS stored (projector, transaction_id, position) VALUES (:projector, '0', 0)
+    ON CONFLICT (projector) DO UPDATE SET projector = stored.projector
     RETURNING transaction_id::text, position
-""".format(minute_over="stored.sampled_at < now() - interval '1 minute'")
-)
+""")
 
 # Transactions below the snapshot's xmin have all ended, so nothing can still appear at or before what this returns.
 READ_SETTLED = text("""
@@ -66,8 +52,7 @@ READ_SETTLED = text("""
 # Two catch-ups may run at once: a checkpoint never moves back.
 MOVE_CHECKPOINT = text("""
     UPDATE projector_checkpoints
-    SET transaction_id = CAST(:transaction_id AS xid8), position = :position, moved_at = now(), checked_at = now(),
-        events_passed = events_passed + :events
+    SET transaction_id = CAST(:transaction_id AS xid8), position = :position, moved_at = now(), checked_at = now()
     WHERE projector = :projector AND (transaction_id, position) < (CAST(:transaction_id AS xid8), :position)
 """)
 
@@ -95,29 +80,29 @@ class CaughtUp:
 
 
 def catch_up(
-    sessions: sessionmaker[Session], name: str, projector: Projector[Any], patience: Patience | None = None
+    sessions: sessionmaker[Session], name: str, model: ReadModel[Any], patience: Patience | None = None
 ) -> CaughtUp:
     """Project what the settled events ask for, to the end of the log as it is now. Safe to run twice at once.
 
     An order that fails is tried again by a later run, and parked in the end; the others go on. Raises as `project`
     does, having moved the checkpoint over what is done."""
     patience = patience or Patience()
-    retried = retry_due(sessions, name, projector, patience)
+    retried = retry_due(sessions, name, model, patience)
     result = CaughtUp(projected=len(retried.versions.keys() - retried.failures), failures=retried.failures)
     with sessions.begin() as session:
         reached = Checkpoint(*session.execute(OPEN_CHECKPOINT, {"projector": name}).one())
-    _fold_counters(sessions, name)  # rebuilds and hints have changed rows too
+    _fold_sums(sessions, model)  # rebuilds and hints have changed rows too
     while batch := _read_batch(sessions, reached):
-        behind = _behind(sessions, projector, batch)
+        behind = _behind(sessions, model, batch)
         if behind:
-            projected = project_patiently(sessions, name, projector, behind, patience)
+            projected = project_patiently(sessions, name, model, behind, patience)
             result.failures.update(projected.failures)
             result.projected += len(behind) - len(projected.failures)
         reached = Checkpoint(batch[-1].transaction_id, batch[-1].position)
         result.events += len(batch)
         with sessions.begin() as session:
-            session.execute(MOVE_CHECKPOINT, {"projector": name, "events": len(batch), **asdict(reached)})
-        _fold_counters(sessions, name)
+            session.execute(MOVE_CHECKPOINT, {"projector": name, **asdict(reached)})
+        _fold_sums(sessions, model)
         if len(batch) < BATCH:  # what has come meanwhile is left to the next run, or this one might never end
             break
     with sessions.begin() as session:
@@ -125,10 +110,10 @@ def catch_up(
     return result
 
 
-def _fold_counters(sessions: sessionmaker[Session], name: str) -> None:
-    if name in COUNTERS:
+def _fold_sums(sessions: sessionmaker[Session], model: ReadModel[Any]) -> None:
+    for sums in model.sums:
         with sessions.begin() as session:
-            COUNTERS[name].fold(session)
+            fold(session, sums)
 
 
 @contextmanager
@@ -143,10 +128,13 @@ def _read_batch(sessions: sessionmaker[Session], reached: Checkpoint) -> Sequenc
         return session.execute(READ_SETTLED, {**asdict(reached), "batch": BATCH}).all()
 
 
-def _behind(sessions: sessionmaker[Session], projector: Projector[Any], batch: Sequence[Row[Any]]) -> list[str]:
-    """The orders of these events whose view does not show them."""
+def _behind(sessions: sessionmaker[Session], model: ReadModel[Any], batch: Sequence[Row[Any]]) -> list[str]:
+    """The orders of these events whose row does not show them."""
     versions: dict[str, int] = {}
     for event in batch:
         versions[event.aggregate_id] = max(event.version, versions.get(event.aggregate_id, 0))
+    head = model.tables[0].c
+    query = select(head.order_id, head.version).where(IdList(versions).among(head.order_id))
     with sessions.begin() as session:
-        return sorted(ids_behind(session, projector.tables[0], versions))
+        shown = dict(session.execute(query).all())
+    return sorted(order_id for order_id, version in versions.items() if shown.get(order_id, 0) < version)

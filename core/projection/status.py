@@ -1,14 +1,14 @@
-"""How far each projector is: the one source of these numbers for commands, screens and metrics."""
+"""How far each projector is, and how much of what is stored its rows show."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from core.projection.projector import Projector
+from core.projection.read_model import ReadModel
 
 # Events at or below the checkpoint are applied or recorded as failing, so only what is new is counted. A subquery,
 # unlike a join, is never planned as a scan of the whole read model.
@@ -21,8 +21,7 @@ LAG = """
 """
 
 CHECKPOINT = text("""
-    SELECT transaction_id::text, position, extract(epoch FROM now() - checked_at)::float AS seconds_since_catch_up,
-           CASE WHEN now() - sampled_at > interval '2 minutes' THEN 0 ELSE events_per_second END AS events_per_second
+    SELECT transaction_id::text, position, extract(epoch FROM now() - checked_at)::float AS seconds_since_catch_up
     FROM projector_checkpoints WHERE projector = :projector
 """)
 
@@ -31,6 +30,24 @@ CHECKED = text("""
     WHERE projector = ANY(:projectors)
 """)
 
+# All is shown up to the first event that is not; events up to the checkpoint are, parked orders' aside. A subquery,
+# unlike a join, is never planned as a scan of the whole read model, nor the least of a difference as one of the log.
+SHOWN_POSITION = """
+    SELECT coalesce(
+        (SELECT min(event.position - 1) FROM events AS event
+         WHERE (event.transaction_id, event.position) > (
+                   coalesce((SELECT transaction_id FROM projector_checkpoints WHERE projector = :projector), '0'),
+                   coalesce((SELECT position FROM projector_checkpoints WHERE projector = :projector), 0))
+           AND event.version > coalesce((SELECT version FROM {table} WHERE order_id = event.aggregate_id), 0)),
+        (SELECT max(position) FROM events),
+        0)
+"""
+
+# Nothing joins the events at or below the checkpoint any more, so the later ones tell two servers apart.
+STORED = text("""
+    SELECT count(*) FROM events
+    WHERE (transaction_id, position) > (CAST(:transaction_id AS xid8), :checkpoint) AND position <= :position
+""")
 LAST_CHECKED = text("SELECT min(checked_at) FROM projector_checkpoints WHERE projector = ANY(:projectors)")
 
 FAILING = text("""
@@ -44,15 +61,13 @@ class ProjectorStatus:
     """`checkpoint` is a position; `seconds_behind` the age of the oldest event that is not projected, 0 if none.
     Orders that failed do not count there: they are the parked and the retrying ones.
 
-    `events_per_second` passed the checkpoint in the last whole minute; `seconds_since_catch_up` is None before the
-    first one."""
+    `seconds_since_catch_up` is None before the first one."""
 
     checkpoint: int
     events_behind: int
     seconds_behind: float
     parked_orders: int
     retrying_orders: int
-    events_per_second: float
     seconds_since_catch_up: float | None
 
 
@@ -64,11 +79,11 @@ class Status:
     projectors: Mapping[str, ProjectorStatus]
 
 
-def status(session: Session, projectors: Mapping[str, Projector[Any]]) -> Status:
+def status(session: Session, models: Mapping[str, ReadModel[Any]]) -> Status:
     last = session.execute(text("SELECT coalesce(max(position), 0) FROM events")).scalar_one()
     return Status(
         last_position=last,
-        projectors={name: _projector_status(session, name, projector) for name, projector in projectors.items()},
+        projectors={name: _projector_status(session, name, model) for name, model in models.items()},
     )
 
 
@@ -87,11 +102,11 @@ def last_catch_up(session: Session, names: Collection[str]) -> datetime | None:
     return found
 
 
-def _projector_status(session: Session, name: str, projector: Projector[Any]) -> ProjectorStatus:
+def _projector_status(session: Session, name: str, model: ReadModel[Any]) -> ProjectorStatus:
     found = session.execute(CHECKPOINT, {"projector": name}).one_or_none()
     transaction_id, position = (found.transaction_id, found.position) if found else ("0", 0)
     lag = session.execute(
-        text(LAG.format(table=projector.tables[0].name)), {"transaction_id": transaction_id, "position": position}
+        text(LAG.format(table=model.tables[0].name)), {"transaction_id": transaction_id, "position": position}
     ).one()
     parked, retrying = session.execute(FAILING, {"projector": name}).one()
     return ProjectorStatus(
@@ -100,6 +115,31 @@ def _projector_status(session: Session, name: str, projector: Projector[Any]) ->
         seconds_behind=max(0.0, lag.seconds_behind),
         parked_orders=parked,
         retrying_orders=retrying,
-        events_per_second=found.events_per_second if found else 0.0,
         seconds_since_catch_up=found.seconds_since_catch_up if found else None,
     )
+
+
+def shown_version(session: Session, models: Mapping[str, ReadModel[Any]], order_id: str) -> int:
+    """The version that all these read models show of the order; 0 if one does not show it."""
+    versions = []
+    for model in models.values():
+        rows = model.tables[0].c
+        versions.append(session.execute(select(rows.version).where(rows.order_id == order_id)).scalar() or 0)
+    return min(versions)
+
+
+def shown_position(session: Session, name: str, model: ReadModel[Any]) -> int:
+    """The position up to which the read model shows every committed event."""
+    query = text(SHOWN_POSITION.format(table=model.tables[0].name))
+    return int(session.execute(query, {"projector": name}).scalar_one())
+
+
+def replays(replica: Session, primary: Session, name: str, position: int) -> bool:
+    """Whether the replica has every event up to this position that is committed on the primary.
+
+    Positions are not committed in their order, so a replica that has this event may lack an earlier one."""
+    found = replica.execute(CHECKPOINT, {"projector": name}).one_or_none()
+    transaction_id, checkpoint = (found.transaction_id, found.position) if found else ("0", 0)
+    range_ = {"transaction_id": transaction_id, "checkpoint": checkpoint, "position": position}
+    on_replica = replica.execute(STORED, range_).scalar_one()
+    return bool(on_replica == primary.execute(STORED, range_).scalar_one())

@@ -1,6 +1,6 @@
 """Comparing read models, row by row and field by field, with what the events say."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,15 +8,39 @@ from typing import Any
 from sqlalchemy import Table, func, select, text
 from sqlalchemy.orm import Session, sessionmaker
 
+from core.database import driver_connection
 from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.streams import IdList, IdRange, Ids, read_streams
 from core.event_sourcing.tables import events
-from core.projection.counters import CounterDifference
-from core.projection.differences import Difference, fields_that_differ
-from core.projection.projector import Failure, Projector, read_rows
-from core.read_models.wiring import COUNTERS
+from core.projection import sums as sums_over_orders
+from core.projection.project import Failure, fold_until_failures, read_rows, version_column
+from core.projection.read_model import ReadModel, Sums, Values
+from core.projection.writer import read_stored
 
 ORDERS_PER_STEP = 1000
+
+# Orders whose next event catch-up has passed, which only damage to the row explains.
+PASSED_BY = text("""
+    SELECT event.aggregate_id
+    FROM unnest(CAST(:order_ids AS text[]), CAST(:versions AS integer[])) AS next (order_id, version)
+    JOIN events AS event ON event.aggregate_id = next.order_id AND event.version = next.version
+    JOIN projector_checkpoints AS checkpoint ON checkpoint.projector = :projector
+    WHERE (event.transaction_id, event.position) <= (checkpoint.transaction_id, checkpoint.position)
+      AND NOT EXISTS (SELECT FROM projection_failures AS failure
+                      WHERE failure.projector = :projector AND failure.order_id = event.aggregate_id)
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A field that does not hold what the events say, of an order or of a key of sums; `field` is "row" where a whole
+    row is missing or too many."""
+
+    name: str
+    key: str
+    field: str
+    stored: object
+    expected: object
 
 
 @dataclass(slots=True)
@@ -33,42 +57,39 @@ class Verified:
         """The orders with differences, by projector."""
         found: dict[str, set[str]] = {}
         for difference in self.differences:
-            found.setdefault(difference.projector, set()).add(difference.order_id)
+            found.setdefault(difference.name, set()).add(difference.key)
         return found
 
 
-LATE = text("""
-    SELECT event.aggregate_id
-    FROM unnest(CAST(:order_ids AS text[]), CAST(:versions AS integer[])) AS next (order_id, version)
-    JOIN events AS event ON event.aggregate_id = next.order_id AND event.version = next.version
-    JOIN projector_checkpoints AS checkpoint ON checkpoint.projector = :projector
-    WHERE (event.transaction_id, event.position) <= (checkpoint.transaction_id, checkpoint.position)
-      AND NOT EXISTS (SELECT FROM projection_failures AS failure
-                      WHERE failure.projector = :projector AND failure.order_id = event.aggregate_id)
-""")
-
-
 def verify(
-    sessions: sessionmaker[Session], projectors: Mapping[str, Projector[Any]], ids: Ids, *, to_the_end: bool = False
+    sessions: sessionmaker[Session], models: Mapping[str, ReadModel[Any]], ids: Ids, *, to_the_end: bool = False
 ) -> Verified:
-    """Compare these orders' rows as one snapshot of the database shows them, so that nothing needs to stand still.
+    """Compare these orders' rows as they are at one moment, so that nothing needs to stand still.
 
     Each with the events up to the version it shows, or `to_the_end` with all there are, as a rebuild would make it."""
-    result = Verified()
-    with _snapshot(sessions) as session:
-        streams, result.broken = _whole_streams(session, ids)
-        for name, projector in projectors.items():
-            _compare(session, name, projector, ids, streams, result, to_the_end)
+    with _at_one_moment(sessions) as session:
+        streams, broken = _whole_streams(session, ids)
+        result = Verified(broken=broken)
+        for name, model in models.items():
+            compared = _compare(session, name, model, ids, streams, to_the_end)
+            result.rows += compared.rows
+            result.behind += compared.behind
+            result.differences += compared.differences
     return result
 
 
-def verify_counters(sessions: sessionmaker[Session], names: Iterable[str]) -> list[CounterDifference]:
-    """Compare the counters of these read models with their rows."""
-    found: list[CounterDifference] = []
-    for name in names:
-        if name in COUNTERS:
-            with sessions.begin() as session:
-                found += COUNTERS[name].differences(session)
+def verify_sums(sessions: sessionmaker[Session], sums: Mapping[str, Sums]) -> list[Difference]:
+    """Compare sums with what the rows that they count add up to."""
+    found = []
+    for name, each in sums.items():
+        with _at_one_moment(sessions) as session:
+            stored = sums_over_orders.by_key(session, each)
+            counted = sums_over_orders.counted(session, each)
+        for key in sorted(stored.keys() | counted.keys(), key=str):
+            for column in each.counted:
+                left, right = (getattr(rows.get(key), column, 0) for rows in (stored, counted))
+                if left != right:
+                    found.append(Difference(name, ", ".join(map(str, key)), column, left, right))
     return found
 
 
@@ -94,7 +115,7 @@ def sample(sessions: sessionmaker[Session], number: int) -> IdList:
 
 
 @contextmanager
-def _snapshot(sessions: sessionmaker[Session]) -> Iterator[Session]:
+def _at_one_moment(sessions: sessionmaker[Session]) -> Iterator[Session]:
     with sessions.begin() as session:
         session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
         yield session
@@ -123,50 +144,80 @@ def _whole_streams(session: Session, ids: Ids) -> tuple[dict[str, list[RecordedE
 def _compare(
     session: Session,
     name: str,
-    projector: Projector[Any],
+    model: ReadModel[Any],
     ids: Ids,
     streams: Mapping[str, Sequence[RecordedEvent]],
-    result: Verified,
     to_the_end: bool,
-) -> None:
-    stray = set[str]().union(*(_ids_in(session, table, ids) for table in projector.tables)) - streams.keys()
+) -> Verified:
+    result, next_versions = Verified(), dict[str, int]()
+    stray = set[str]().union(*(_ids_in(session, table, ids) for table in model.tables)) - streams.keys()
     result.differences += [Difference(name, order_id, "row", "there is one", "none") for order_id in sorted(stray)]
-    stored = projector.read(session, list(streams))
-    result.rows += len(stored)
-    next_versions = {}
+    all_stored = read_stored(driver_connection(session), model, list(streams))
+    result.rows = len(all_stored)
     for order_id, stream in streams.items():
-        view = stored.get(order_id)
-        shown = view.version if view is not None else 0
-        expected, applied = _fold_up_to(projector, stream, len(stream) if to_the_end else shown)
-        if view != expected and (view is not None or to_the_end):
-            result.differences += fields_that_differ(name, view, expected)
-        elif applied < len(stream):
+        stored = all_stored.get(order_id)
+        shown = _version(model, stored)
+        expected, applied = _expected(model, stream if to_the_end else stream[: max(shown, 0)])
+        if stored is not None or to_the_end:
+            found = _differences(name, order_id, model, stored, expected)
+            result.differences += found
+            if found:
+                continue
+        if applied < len(stream):
             next_versions[order_id] = applied + 1
-    late = _late(session, name, next_versions)
-    result.behind += len(next_versions) - len(late)
-    for order_id in late:
-        stream, view = streams[order_id], stored.get(order_id)
-        expected, _ = _fold_up_to(projector, stream, len(stream))
-        stands_still = Difference(name, order_id, "version", next_versions[order_id] - 1, len(stream))
-        result.differences += fields_that_differ(name, view, expected) or [stands_still]
+    passed_by = _passed_by(session, name, next_versions)
+    result.behind = len(next_versions) - len(passed_by)
+    for order_id in passed_by:
+        expected, applied = _expected(model, streams[order_id])
+        stands_still = Difference(name, order_id, "version", next_versions[order_id] - 1, len(streams[order_id]))
+        found = _differences(name, order_id, model, all_stored.get(order_id), expected)
+        result.differences += found or [stands_still]
+    return result
 
 
-def _fold_up_to(projector: Projector[Any], stream: Sequence[RecordedEvent], version: int) -> tuple[Any, int]:
-    """The view after the events up to this version, or up to the last that can be applied; and that version."""
-    view, applied = None, 0
-    for recorded in stream[: max(version, 0)]:
-        try:
-            view = projector.evolve(view, recorded)
-        except Exception:  # the order is parked before this event, and shown as it was then
-            break
-        applied = recorded.version
-    return view, applied
+def _expected(model: ReadModel[Any], stream: Sequence[RecordedEvent]) -> tuple[Sequence[Sequence[Values]] | None, int]:
+    """What the tables hold after these events, or up to the last that can be applied; and that one's version."""
+    row = next(iter(fold_until_failures(model, stream)[0].values()), None)
+    return (None, 0) if row is None else (model.to_tables(row), row.version)
 
 
-def _late(session: Session, name: str, next_versions: Mapping[str, int]) -> list[str]:
-    """The orders whose next event catch-up has passed, which only damage to the row explains."""
+def _differences(
+    name: str,
+    order_id: str,
+    model: ReadModel[Any],
+    stored: Sequence[Sequence[Values]] | None,
+    expected: Sequence[Sequence[Values]] | None,
+) -> list[Difference]:
+    if stored is None or expected is None:
+        here, there = ("there is one" if tables else "none" for tables in (stored, expected))
+        return [Difference(name, order_id, "row", here, there)] if here != there else []
+    left, right = (_fields(model, tables) for tables in (stored, expected))
+    return [
+        Difference(name, order_id, column, left.get(column), right.get(column))
+        for column in sorted(left.keys() | right.keys())
+        if left.get(column) != right.get(column)
+    ]
+
+
+def _fields(model: ReadModel[Any], tables: Sequence[Sequence[Values]]) -> dict[str, object]:
+    """By column; those of a part by its table and key, as `order_item_read_models.2.quantity`."""
+    fields: dict[str, object] = {}
+    for table, rows in zip(model.tables, tables, strict=True):
+        for values in rows:
+            row = {column.name: value for column, value in zip(table.columns, values, strict=True)}
+            key = [str(row[column.name]) for column in table.primary_key if column.name != "order_id"]
+            prefix = ".".join([table.name, *key, ""]) if key else ""
+            fields |= {f"{prefix}{column}": value for column, value in row.items() if column != "order_id"}
+    return fields
+
+
+def _version(model: ReadModel[Any], stored: Sequence[Sequence[Values]] | None) -> int:
+    return int(stored[0][0][version_column(model)]) if stored else 0
+
+
+def _passed_by(session: Session, name: str, next_versions: Mapping[str, int]) -> list[str]:
     rows = {"order_ids": list(next_versions), "versions": list(next_versions.values()), "projector": name}
-    return sorted(session.execute(LATE, rows).scalars()) if next_versions else []
+    return sorted(session.execute(PASSED_BY, rows).scalars()) if next_versions else []
 
 
 def _ids_in(session: Session, table: Table, ids: Ids) -> set[str]:

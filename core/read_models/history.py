@@ -1,10 +1,10 @@
-"""An order's past: its audit trail, and the details as they were, folded by the details projector's own code."""
+"""An order's past: its audit trail, and the details as they were, folded by the read model's own code."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -14,9 +14,11 @@ from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.postgres_store import PostgresEventStore
 from core.orders.errors import OrderNotFound
 from core.orders.events import sentence
-from core.read_models.details import DetailsProjector, OrderDetails
+from core.projection.project import advance, fold
+from core.read_models.details import DetailsReadModel, OrderDetails, OrderItem
+from core.read_models.header import header_fields
 
-PROJECTOR = DetailsProjector()
+DETAILS = DetailsReadModel()
 
 
 class NoSuchVersion(Exception):
@@ -60,10 +62,11 @@ class AuditEntry:
 
 def audit_trail(session: Session, order_id: str) -> list[AuditEntry]:
     """Raises OrderNotFound."""
-    entries, before = [], None
+    entries, row, before = [], None, Shown({}, {})
     for recorded in PostgresEventStore(driver_connection(session)).read_stream(order_id):
-        after = PROJECTOR.evolve(before, recorded)
-        entries.append(_entry(recorded, changes(before, after)))
+        row = advance(DETAILS, row, recorded)
+        after = Shown.of(row)
+        entries.append(_entry(recorded, _changes(before, after)))
         before = after
     if not entries:
         raise OrderNotFound(order_id)
@@ -77,7 +80,7 @@ def details_at_version(session: Session, order_id: str, version: int) -> OrderDe
         raise OrderNotFound(order_id)
     if not 1 <= version <= len(stream):
         raise NoSuchVersion(order_id, version, len(stream))
-    return _fold(stream[:version])
+    return fold(DETAILS, stream[:version])[order_id]
 
 
 def details_as_of(session: Session, order_id: str, moment: datetime) -> OrderDetails:
@@ -88,35 +91,38 @@ def details_as_of(session: Session, order_id: str, moment: datetime) -> OrderDet
     then = list(takewhile(lambda recorded: recorded.occurred_at <= moment, stream))
     if not then:
         raise NotPlacedYet(order_id, stream[0].occurred_at)
-    return _fold(then)
+    return fold(DETAILS, then)[order_id]
 
 
-def changes(before: OrderDetails | None, after: OrderDetails) -> tuple[Change, ...]:
+def changes(before: OrderDetails, after: OrderDetails) -> tuple[Change, ...]:
     """Field by field; `version` is left out, since every event changes it."""
-    same = min(len(before.items), len(after.items)) if before else 0  # items are added, and stay as they are
-    old, new = (dict(_fields(details, same)) if details else {} for details in (before, after))
-    return tuple(
-        Change(field=field, before=old.get(field), after=new.get(field))
-        for field in [*old, *(field for field in new if field not in old)]
-        if field != "version" and old.get(field) != new.get(field)
-    )
+    return _changes(Shown.of(before), Shown.of(after))
 
 
-def _fold(stream: Sequence[RecordedEvent]) -> OrderDetails:
-    """Of one event at least. Items are put aside as they come: a view that keeps them copies them at each event."""
-    details = PROJECTOR.evolve(None, stream[0])
-    items = [*details.items]
-    for recorded in stream[1:]:
-        details = PROJECTOR.evolve(details._replace(items=()), recorded)
-        items += details.items
-    return details._replace(items=tuple(items))
+class Shown(NamedTuple):
+    """The details at one moment: a row is changed in place by the events that follow."""
+
+    fields: Mapping[str, object]
+    items: Mapping[int, OrderItem]
+
+    @classmethod
+    def of(cls, row: OrderDetails) -> "Shown":
+        return cls({**header_fields(row), "items_total": row.items_total}, {**row.items})
 
 
-def _fields(details: OrderDetails, first_item: int) -> Iterator[tuple[str, object]]:
-    yield from details.header._asdict().items()
-    yield "items_total", details.items_total
-    for number, item in enumerate(details.items[first_item:], start=first_item):
-        yield f"items/{number}", item._asdict()
+def _changes(before: Shown, after: Shown) -> tuple[Change, ...]:
+    """`items/0` is the first of all items that are there before or after."""
+    found = [
+        Change(field=name, before=before.fields.get(name), after=value)
+        for name, value in after.fields.items()
+        if name != "version" and before.fields.get(name) != value
+    ]
+    if before.items != after.items:
+        for number, version in enumerate(sorted(before.items.keys() | after.items.keys())):
+            old, new = (shown.items.get(version) for shown in (before, after))
+            if old != new:
+                found.append(Change(field=f"items/{number}", before=old and old._asdict(), after=new and new._asdict()))
+    return tuple(found)
 
 
 def _entry(recorded: RecordedEvent, changed: tuple[Change, ...]) -> AuditEntry:

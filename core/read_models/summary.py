@@ -1,6 +1,6 @@
-"""The summary of orders: one row each, for lists; its counters are in statistics.py."""
+"""The summary of orders: one row each, for lists and for the sums over orders."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -10,9 +10,8 @@ from sqlalchemy.orm import Session
 
 from core.database import metadata
 from core.event_sourcing.event_store import RecordedEvent
-from core.event_sourcing.streams import IdList
-from core.projection.rows import lock_rows, replace_rows, save_rows
-from core.read_models.header import OrderHeader, evolve, header_columns
+from core.projection.read_model import ReadModel, Sums, Values
+from core.read_models.header import OrderHeader, evolve_header, header_columns, header_values
 
 order_summaries = Table(
     "order_summary_read_models",
@@ -28,24 +27,21 @@ order_summaries = Table(
 )
 
 
-class SummaryProjector:
+class SummaryReadModel(ReadModel[OrderHeader]):
     tables = (order_summaries,)
 
-    def lock(self, session: Session, order_ids: Sequence[str]) -> Mapping[str, OrderHeader]:
-        return {key: OrderHeader(**row) for key, row in lock_rows(session, order_summaries, order_ids).items()}
+    def __init__(self, sums: tuple[Sums, ...] = ()) -> None:
+        self.sums = sums
 
-    def read(self, session: Session, order_ids: Sequence[str]) -> Mapping[str, OrderHeader]:
-        query = select(order_summaries).where(IdList(order_ids).among(order_summaries.c.order_id))
-        return {row.order_id: OrderHeader._make(row) for row in session.execute(query)}
+    def evolve(self, row: OrderHeader | None, recorded: RecordedEvent) -> OrderHeader:
+        return evolve_header(OrderHeader, row, recorded)
 
-    def evolve(self, view: OrderHeader | None, recorded: RecordedEvent) -> OrderHeader:
-        return evolve(view, recorded)
+    def to_tables(self, row: OrderHeader) -> Sequence[Sequence[Values]]:
+        return ([header_values(row)],)
 
-    def save(self, session: Session, views: Sequence[OrderHeader]) -> None:
-        save_rows(session, order_summaries, views)
-
-    def replace(self, session: Session, views: Sequence[OrderHeader], locked: Collection[str]) -> None:
-        replace_rows(session, order_summaries, views, locked)
+    def from_tables(self, stored: Sequence[Sequence[Values]]) -> OrderHeader:
+        [[head]] = stored
+        return OrderHeader(*head)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +76,7 @@ def list_orders(
     if after is not None:
         query = query.where(tuple_(rows.c.placed_at, rows.c.order_id) < tuple_(after.placed_at, after.order_id))
     query = query.order_by(rows.c.placed_at.desc(), rows.c.order_id.desc()).limit(limit + 1)
-    found = [OrderHeader._make(row) for row in session.execute(query)]
+    found = [OrderHeader(*row) for row in session.execute(query)]
     page = found[:limit]
     return page, PageEnd(page[-1].placed_at, page[-1].order_id) if len(found) > limit else None
 

@@ -1,19 +1,19 @@
-"""Every read model by name. A new one is a table, a file, a line here and `flask rebuild NAME`."""
+"""Every read model by name. A new one is a migration, a file, a line here and `flask rebuild NAME`."""
 
 from typing import Any
 
-from core.projection.counters import Counters
-from core.projection.projector import Projector
-from core.read_models.details import DetailsProjector
-from core.read_models.statistics import OrderCounters
-from core.read_models.summary import SummaryProjector
+from core.projection.read_model import ReadModel, Sums
+from core.read_models.details import DetailsReadModel
+from core.read_models.statistics import ORDERS_BY_STATUS
+from core.read_models.summary import SummaryReadModel
 
-PROJECTORS: dict[str, Projector[Any]] = {
-    "summary": SummaryProjector(),
-    "details": DetailsProjector(),
+# Sums over all rows of the summary.
+SUMS: dict[str, Sums] = {
+    "statistics": ORDERS_BY_STATUS,
 }
 
-# Of those read models that have some.
-COUNTERS: dict[str, Counters] = {
-    "summary": OrderCounters(),
+# Read models with rows per order.
+PROJECTORS: dict[str, ReadModel[Any]] = {
+    "summary": SummaryReadModel(tuple(SUMS.values())),
+    "details": DetailsReadModel(),
 }

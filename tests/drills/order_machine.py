@@ -23,10 +23,10 @@ from core.orders.commands import AddOrderItem, CancelOrder, ConfirmOrder, OrderC
 from core.orders.errors import OrderError
 from core.projection.catch_up import catch_up
 from core.projection.parking import project_patiently, retry_now
-from core.projection.projector import Projector
+from core.projection.read_model import ReadModel
 from core.projection.rebuild import rebuild_next_range
 from core.projection.rebuild_plan import RebuildPlan
-from core.read_models.details import DetailsProjector
+from core.read_models.details import DetailsReadModel
 from core.safe_errors import waited_for_lock
 from core.settings import Patience
 from tests.drills.compare import Findings, compare, compare_as_shown, orders_behind
@@ -111,7 +111,7 @@ class OrderMachine(RuleBasedStateMachine):
         self.sent = 0
         self.failing = Failing(0)
         self.ever_failing = set[str]()
-        self.projectors: dict[str, Projector[Any]] = {"summary": self.failing, "details": DetailsProjector()}
+        self.projectors: dict[str, ReadModel[Any]] = {"summary": self.failing, "details": DetailsReadModel()}
         self.shown: dict[tuple[str, str], int] = {}
         for process in processes:
             if process.stands:  # an example that failed has left it so

@@ -10,10 +10,10 @@ from typing import Any
 import psycopg
 from sqlalchemy import event, text
 
-from core.database import ReadableCursor, session_factory
+from core.database import session_factory
 
 NOWHERE, BEFORE_WRITE, BEFORE_COMMIT = 0, -1, -2  # places to stop at; or the number of a statement or commit
-WRITES = ("INSERT", "UPDATE", "DELETE", "WITH appended")
+WRITES = ("INSERT", "UPDATE", "DELETE", "WITH appended", "WITH old")
 LONG = 30.0  # seconds
 END_BACKENDS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = ANY(%s)"
 
@@ -22,7 +22,7 @@ class Killed(BaseException):
     """Nothing of the service may catch this, as nothing catches SIGKILL."""
 
 
-class Cursor(ReadableCursor):
+class Cursor(psycopg.Cursor[Any]):
     def execute(self, query: Any, *args: Any, **options: Any) -> "Cursor":
         statement = query.decode() if isinstance(query, bytes) else str(query)
         if statement == "COMMIT":

@@ -9,7 +9,7 @@ import pytest
 
 from core.database import session_factory
 from core.event_sourcing import repository
-from core.projection.projector import project
+from core.projection.project import project
 from core.read_models.wiring import PROJECTORS
 from local.servers import PostgresServer
 from tests.drills.compare import Findings, compare, orders_behind

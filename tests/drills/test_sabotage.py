@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from tests.drills.drill import SEED, run
@@ -11,7 +10,6 @@ from tests.drills.servers import Servers
 from tests.drills.stack import Stack
 from tests.drills.test_deliveries import deliver_three_times
 from tests.drills.test_late_commits import hold_transactions_open
-from tests.drills.test_state_machine import UNCOUNTED
 
 pytestmark = pytest.mark.long
 
@@ -72,10 +70,12 @@ def test_with_the_answer_before_the_commit(servers: Servers, logs: Path) -> None
 
 @pytest.mark.full  # the same
 def test_with_new_orders_uncounted(servers: Servers, logs: Path) -> None:
-    database_url = servers.fresh_database()
-    with psycopg.connect(database_url) as connection:
-        connection.execute(UNCOUNTED)
-    with Stack(logs, database_url=database_url, broker_url=servers.broker.url) as stack:
+    with Stack(
+        logs,
+        database_url=servers.fresh_database(),
+        broker_url=servers.broker.url,
+        worker_app="tests.drills.sabotage.no_sums",
+    ) as stack:
         report = run("new orders uncounted", stack, events=EVENTS)
 
     assert {kind for kind, found in report.findings.by_kind.items() if found} == {"wrong statistics"}

@@ -13,10 +13,10 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from core.event_sourcing import repository
 from core.orders.order import Order
-from core.projection import catch_up, rebuild_plan, row_sql, rows
+from core.projection import catch_up, rebuild_plan, sql, sums, writer
 from core.projection.parking import project_patiently
-from core.projection.projector import Projected
-from core.read_models.statistics import OrderCounters
+from core.projection.project import Projected
+from core.projection.read_model import ReadModel
 from tests.drills.drill import FULL
 from tests.drills.order_machine import END, NAMES, OrderMachine, Until
 from tests.drills.sabotage.forgetful_snapshots import state_without_news
@@ -32,7 +32,6 @@ SETTINGS = settings(
     print_blob=True,
     suppress_health_check=list(HealthCheck),
 )
-UNCOUNTED = "ALTER TABLE order_summary_read_models DISABLE TRIGGER count_whole"
 HORIZON = "AND transaction_id < pg_snapshot_xmin(pg_current_snapshot())"
 
 Make = Callable[[], OrderMachine]
@@ -43,9 +42,9 @@ Steps = Callable[[OrderMachine], None]
 def make(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     """Ranges and snapshots of a few events, folding and COPY of few rows: small examples go the ways of large ones."""
     monkeypatch.setattr(repository, "SNAPSHOT_EVERY", 3)
-    monkeypatch.setattr(OrderCounters, "few", 2)
+    monkeypatch.setattr(sums, "FEW", 2)
     monkeypatch.setattr(rebuild_plan, "EVENTS_PER_RANGE", 3)
-    monkeypatch.setattr(rows, "FEW", 2)
+    monkeypatch.setattr(writer, "FEW", 2)
     monkeypatch.setattr(catch_up, "BATCH", 3)
     not_durable = "-c TimeZone=UTC -c synchronous_commit=off"
     with (
@@ -122,27 +121,36 @@ def test_unlucky_examples(make: Make, steps: Steps) -> None:
     play(make, steps)
 
 
-def test_without_version_guard(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    guarded = rows._upsert
-    monkeypatch.setattr(rows, "_upsert", lambda session, table, values, _: guarded(session, table, values, False))
+def take_no_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sql, "TAKE_TURNS", b"SELECT %s, %s::text[]")
+
+
+def test_without_turns_and_with_rows_that_overwrite(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without turns alone, the primary key refuses the second of two who make the same row."""
+    really_save = sql.save
+
+    def overwrite(model: ReadModel[Any], *, new: bool) -> bytes:
+        columns = [column.name for column in model.tables[0].columns]
+        changes = ", ".join(f"{name} = excluded.{name}" for name in columns)
+        over = f" ON CONFLICT (order_id) DO UPDATE SET {changes} RETURNING *"
+        return really_save(model, new=new).replace(b" RETURNING *", over.encode() if new else b" RETURNING *")
+
+    take_no_turns(monkeypatch)
+    play(make, a_hint_writes_late)
+    monkeypatch.setattr(sql, "save", overwrite)
 
     play_sabotaged(make, a_hint_writes_late)
 
 
-def unlocked(statement: Callable[[Table, str], bytes]) -> Callable[[Table, str], bytes]:
-    def without(table: Table, orders: str) -> bytes:
-        assert b"FOR UPDATE" in statement(table, orders)
-        return statement(table, orders).replace(b"FOR UPDATE", b"")
+def test_without_turns_and_row_locks(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    really_read_news = sql.read_news
 
-    return without
+    def read_unlocked(table: Table, orders: str) -> bytes:
+        assert b"FOR UPDATE" in really_read_news(table, orders)
+        return really_read_news(table, orders).replace(b"FOR UPDATE", b"")
 
-
-def test_without_row_locks(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor the guard that would catch what these let through."""
-    guarded = rows._upsert
-    monkeypatch.setattr(rows, "_upsert", lambda session, table, values, _: guarded(session, table, values, False))
-    for name in ("read_later", "lock"):
-        monkeypatch.setattr(row_sql, name, unlocked(getattr(row_sql, name)))
+    take_no_turns(monkeypatch)
+    monkeypatch.setattr(sql, "read_news", read_unlocked)
 
     play_sabotaged(make, a_later_hint_writes_late)
 
@@ -174,7 +182,7 @@ def test_with_a_checkpoint_that_moves_before_projecting(make: Make, monkeypatch:
 
 def test_with_new_orders_uncounted(make: Make) -> None:
     def an_order_is_placed(machine: OrderMachine) -> None:
-        machine.server.execute(UNCOUNTED)
+        machine.failing.sums = ()
         machine.a_command("A", "place", END)
 
     play_sabotaged(make, an_order_is_placed, "counters of pending orders: orders is 0, not 1")

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 from werkzeug.datastructures import Headers
 
-from core.projection.projector import project
+from core.projection.project import project
 from core.read_models.wiring import PROJECTORS
 
 LAPTOP: dict[str, Any] = {"product_name": "ノートPC", "quantity": 1, "unit_price": 80000}

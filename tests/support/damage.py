@@ -17,6 +17,8 @@ Said = tuple[str, str, str, str]  # projector, field, stored, expected
 SHIPPING = "status, shipped_at, tracking_number"
 SUMMARY, DETAILS, ITEMS = order_summaries.name, order_details.name, order_items.name
 
+MICE = {"version": "3", "product_name": "マウス", "quantity": "2", "unit_price": "1500.00", "subtotal": "3000.00"}
+
 # Each is done to an order of its own with the events of LIFE: placed, two items added, confirmed, shipped.
 ROWS: list[tuple[str, list[Said]]] = [
     (f"DELETE FROM {SUMMARY} WHERE order_id = '{{}}'", [("summary", "row", "none", "there is one")]),
@@ -28,31 +30,41 @@ ROWS: list[tuple[str, list[Said]]] = [
     (
         f"DELETE FROM {ITEMS} WHERE order_id = '{{}}' AND version = 3",
         [
-            ("details", "items.1.version", "None", "3"),
-            ("details", "items.1.product_name", "None", "マウス"),
-            ("details", "items.1.quantity", "None", "2"),
-            ("details", "items.1.unit_price", "None", "1500.00"),
-            ("details", "items.1.subtotal", "None", "3000.00"),
+            ("details", f"{ITEMS}.3.version", "None", "3"),
+            ("details", f"{ITEMS}.3.product_name", "None", "マウス"),
+            ("details", f"{ITEMS}.3.quantity", "None", "2"),
+            ("details", f"{ITEMS}.3.unit_price", "None", "1500.00"),
+            ("details", f"{ITEMS}.3.subtotal", "None", "3000.00"),
         ],
     ),
     (
         f"INSERT INTO {ITEMS} VALUES ('{{}}', 9, 'ghost', 1, 2, 2)",
         [
-            ("details", "items.2.version", "9", "None"),
-            ("details", "items.2.product_name", "ghost", "None"),
-            ("details", "items.2.quantity", "1", "None"),
-            ("details", "items.2.unit_price", "2.00", "None"),
-            ("details", "items.2.subtotal", "2.00", "None"),
+            ("details", f"{ITEMS}.9.version", "9", "None"),
+            ("details", f"{ITEMS}.9.product_name", "ghost", "None"),
+            ("details", f"{ITEMS}.9.quantity", "1", "None"),
+            ("details", f"{ITEMS}.9.unit_price", "2.00", "None"),
+            ("details", f"{ITEMS}.9.subtotal", "2.00", "None"),
         ],
+    ),
+    (
+        f"UPDATE {ITEMS} SET version = 77 WHERE order_id = '{{}}' AND version = 3",
+        [
+            ("details", f"{ITEMS}.{version}.{field}", *said)
+            for field, value in MICE.items()
+            for version, said in ((77, (value, "None")), (3, ("None", value)))
+            if field != "version"
+        ]
+        + [("details", f"{ITEMS}.77.version", "77", "None"), ("details", f"{ITEMS}.3.version", "None", "3")],
     ),
     # As it was before the last event, which catch-up has passed.
     (
         f"UPDATE {DETAILS} SET ({SHIPPING}, version) = ('confirmed', NULL, NULL, 4) WHERE order_id = '{{}}'",
         [
-            ("details", "header.version", "4", "5"),
-            ("details", "header.status", "confirmed", "shipped"),
-            ("details", "header.shipped_at", "None", "2026-01-01 12:04:00+00:00"),
-            ("details", "header.tracking_number", "None", "TRACK-12345678"),
+            ("details", "version", "4", "5"),
+            ("details", "status", "confirmed", "shipped"),
+            ("details", "shipped_at", "None", "2026-01-01 12:04:00+00:00"),
+            ("details", "tracking_number", "None", "TRACK-12345678"),
         ],
     ),
     # As it never was.
@@ -97,9 +109,10 @@ def columns() -> Iterator[tuple[str, str, Column[object], str]]:
     for column in order_summaries.columns:
         yield "summary", column.name, column, ""
     for column in order_details.columns:
-        yield "details", column.name if column.name == "items_total" else f"header.{column.name}", column, ""
+        yield "details", column.name if column.name == "items_total" else f"{column.name}", column, ""
     for column in order_items.columns:
-        yield "details", f"items.1.{column.name}", column, " AND version = 3"
+        if column.name != "version":  # by which an item is known: see ROWS
+            yield "details", f"{ITEMS}.3.{column.name}", column, " AND version = 3"
 
 
 def shipped(sessions: Sessions, *order_ids: str) -> None:

@@ -1,10 +1,10 @@
 """Projectors that fail, and what is known of the orders that they fail on."""
 
 from core.event_sourcing.event_store import RecordedEvent
-from core.projection.failures import FailingOrder
-from core.projection.parking import failures_of, project_patiently
+from core.projection.parking import FailingOrder, failures_of, project_patiently
 from core.read_models.header import OrderHeader
-from core.read_models.summary import SummaryProjector
+from core.read_models.summary import SummaryReadModel
+from core.read_models.wiring import SUMS
 from core.settings import Patience
 from tests.support.examples import ORDER_ID
 from tests.support.read_side import Sessions, run
@@ -17,18 +17,19 @@ class CannotApply(Exception):
     """What a projector with a mistake might raise."""
 
 
-class Failing(SummaryProjector):
+class Failing(SummaryReadModel):
     """Cannot apply this version of some orders, which are mended by leaving the set."""
 
     def __init__(self, version: int, *order_ids: str) -> None:
+        super().__init__(tuple(SUMS.values()))
         self.version = version
         self.order_ids = set(order_ids)
 
-    def evolve(self, view: OrderHeader | None, recorded: RecordedEvent) -> OrderHeader:
+    def evolve(self, row: OrderHeader | None, recorded: RecordedEvent) -> OrderHeader:
         if recorded.version == self.version and recorded.aggregate_id in self.order_ids:
-            customer = view.customer_name if view else "nobody"
+            customer = row.customer_name if row else "nobody"
             raise CannotApply(f"nothing can be done for {customer}")
-        return super().evolve(view, recorded)
+        return super().evolve(row, recorded)
 
 
 def hint(sessions: Sessions, projector: Failing, patience: Patience = THRICE) -> None:

@@ -10,8 +10,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.event_sourcing.streams import IdRange
-from core.projection.verify import verify, verify_counters
-from core.read_models.wiring import PROJECTORS
+from core.projection.verify import verify, verify_sums
+from core.read_models.wiring import PROJECTORS, SUMS
 from tests.support.make_run import ROOT
 from tests.support.read_side import run, value
 
@@ -85,7 +85,7 @@ def assert_equal_to_events(sessions: Sessions) -> None:
     orders = value(sessions, "SELECT count(DISTINCT aggregate_id) FROM events")
     assert (found.differences, found.broken, found.behind) == ([], [], 0)
     assert found.rows == orders * len(PROJECTORS)
-    assert verify_counters(sessions, PROJECTORS) == []
+    assert verify_sums(sessions, SUMS) == []
 
 
 def ranges_left_behind(sessions: Sessions) -> int:

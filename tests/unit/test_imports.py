@@ -17,6 +17,7 @@ LAYERS = "Imports run webapp -> worker -> core"
 CORE = "core knows no web framework, no task queue and no broker"
 DOMAIN = "The domain knows nothing else of core, nor the database"
 WRITE_SIDE = "Writing and reading are apart: the write side knows no read model"
+PROJECTION = "Projection knows no read model and no rule of orders"
 
 BREACHES = [
     ("core/settings.py", "import worker.app", LAYERS),
@@ -29,6 +30,8 @@ BREACHES = [
     ("core/orders/order.py", "from core.event_sourcing import codec", DOMAIN),
     ("core/orders/values.py", "import sqlalchemy", DOMAIN),
     ("core/command_handler.py", "import core.read_models.summary", WRITE_SIDE),
+    ("core/projection/catch_up.py", "from core.read_models.wiring import PROJECTORS", PROJECTION),
+    ("core/projection/writer.py", "from core.orders.order import Status", PROJECTION),
 ]
 
 

@@ -10,8 +10,9 @@ from flask.typing import ResponseReturnValue
 from core.database import driver_connection
 from core.event_sourcing.postgres_store import PostgresEventStore
 from core.orders.errors import OrderNotFound
-from core.projection.visibility import shown_position
+from core.projection.status import shown_position
 from core.read_models.details import OrderDetails, find_details
+from core.read_models.header import header_fields
 from core.read_models.history import NoSuchVersion, audit_trail, changes, details_as_of, details_at_version
 from core.read_models.past_orders import list_orders_as_of, statistics_as_of
 from core.read_models.statistics import statistics
@@ -131,7 +132,7 @@ def _page(query: OrdersOfStatusQuery, status: str | None) -> dict[str, Any]:
     )
     find = partial(list_orders_as_of, moment=query.as_of) if query.as_of else list_orders
     orders, end = find(read_session(), matching=matching, after=query.cursor, limit=query.limit)
-    return {"orders": [order._asdict() for order in orders], "next_cursor": encode_cursor(end) if end else None}
+    return {"orders": [header_fields(order) for order in orders], "next_cursor": encode_cursor(end) if end else None}
 
 
 def _details(details: OrderDetails) -> dict[str, Any]:
@@ -142,6 +143,6 @@ def _details(details: OrderDetails) -> dict[str, Any]:
             "unit_price": item.unit_price,
             "subtotal": item.subtotal,
         }
-        for item in details.items
+        for item in details.items.values()
     ]
-    return {**details.header._asdict(), "items": items, "items_total": details.items_total}
+    return {**header_fields(details), "items": items, "items_total": details.items_total}

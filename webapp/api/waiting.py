@@ -19,8 +19,8 @@ from sqlalchemy.orm import Session
 
 from core.database import NOTICE_SILENCE
 from core.projection.announcements import EVERY_ORDER, listen
-from core.projection.projector import Projector
-from core.projection.visibility import replays, shown_position, shown_version
+from core.projection.read_model import ReadModel
+from core.projection.status import replays, shown_position, shown_version
 from core.read_models.wiring import PROJECTORS
 from core.safe_errors import DATABASE_ERRORS, describe
 from webapp.database import has_replica, read_sessions, sessions
@@ -47,7 +47,7 @@ LISTENER: dict[str, Any] = {
 
 
 def order_is_shown(
-    order_id: str, version: int, seconds: float, projectors: Mapping[str, Projector[Any]] = WAITED_FOR
+    order_id: str, version: int, seconds: float, projectors: Mapping[str, ReadModel[Any]] = WAITED_FOR
 ) -> bool:
     """Whether these read models all show this version of the order, now or within these seconds."""
 

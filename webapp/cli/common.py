@@ -4,24 +4,33 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 from flask import current_app
 from psycopg.errors import UndefinedColumn, UndefinedTable
 
-from core.projection.projector import Projector
-from core.read_models.wiring import PROJECTORS
+from core.projection.read_model import ReadModel, Sums
+from core.read_models.wiring import PROJECTORS, SUMS
 from core.safe_errors import DATABASE_ERRORS, describe, original
 from core.settings import Patience
 
-READ_MODEL = click.Choice(list(PROJECTORS))
+READ_MODEL = click.Choice([*PROJECTORS, *SUMS])
 names_argument = click.argument("names", nargs=-1, type=READ_MODEL, metavar="[NAME]...")
 
 
-def chosen(names: Sequence[str]) -> Mapping[str, Projector[Any]]:
-    """The projectors of these read models; all of them without a name."""
-    return {name: PROJECTORS[name] for name in names or PROJECTORS}
+class Chosen(NamedTuple):
+    """Read models with rows per order, and sums over orders, by name."""
+
+    models: Mapping[str, ReadModel[Any]]
+    sums: Mapping[str, Sums]
+
+
+def chosen(names: Sequence[str]) -> Chosen:
+    """Those of these names, with the sums over their rows; all of them without a name."""
+    models = {name: model for name, model in PROJECTORS.items() if name in names or not names}
+    of_models = [sums for model in models.values() for sums in model.sums]
+    return Chosen(models, {name: sums for name, sums in SUMS.items() if name in names or sums in of_models})
 
 
 def patience() -> Patience:

@@ -6,8 +6,7 @@ from dataclasses import asdict
 import click
 from flask.cli import AppGroup
 
-from core.projection.failures import FailingOrder
-from core.projection.parking import failures_of, parked_orders, retry_now
+from core.projection.parking import FailingOrder, failures_of, parked_orders, retry_now
 from core.read_models.wiring import PROJECTORS
 from core.safe_errors import describe
 from webapp.cli.common import database_faults, echo_json, patience

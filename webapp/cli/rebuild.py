@@ -18,9 +18,10 @@ from sqlalchemy.exc import DBAPIError
 
 from core.database import session_factory
 from core.projection.parking import failing_orders, forget_overcome
-from core.projection.projector import Projector
-from core.projection.rebuild import rebuild_next_range, recount
+from core.projection.read_model import ReadModel
+from core.projection.rebuild import rebuild_next_range
 from core.projection.rebuild_plan import EVENTS_PER_RANGE, PlanIsGone, RebuildPlan
+from core.projection.sums import recount
 from core.projection.verify import steps
 from core.settings import Patience
 from webapp.cli.common import chosen, database_faults, names_argument, patience
@@ -46,16 +47,21 @@ def rebuild_command(names: tuple[str, ...], jobs: int, on_workers: bool, dry_run
 
     Without a name, all of them. The service may keep running: readers see each order before or after, never a
     partial list. May be stopped at any point and started again."""
-    projectors = chosen(names)
+    of = chosen(names)
     with database_faults():
         if dry_run:
-            compare(projectors, steps(sessions()), to_the_end=True).echo()
+            compare(of, steps(sessions()), to_the_end=True).echo()
             return
         try:
-            _rebuild(projectors, jobs, on_workers)
+            if of.models:
+                _rebuild(of.models, jobs, on_workers)
+            for name, sums in of.sums.items():
+                with sessions().begin() as session:
+                    recount(session, sums)
+                click.echo(f"{name}: counted again")
         except (PlanIsGone, BrokerAway) as error:
             raise click.ClickException(str(error)) from error
-        failing = _failing(projectors)
+        failing = _failing(of.models)
     for name, order_id in failing[:MOST_SHOWN]:
         click.echo(f"{name}: order {order_id} was rebuilt only in part; see `flask parked show {order_id}`", err=True)
     if len(failing) > MOST_SHOWN:
@@ -63,7 +69,7 @@ def rebuild_command(names: tuple[str, ...], jobs: int, on_workers: bool, dry_run
     sys.exit(1 if failing else 0)
 
 
-def _rebuild(projectors: Mapping[str, Projector[Any]], jobs: int, on_workers: bool) -> None:
+def _rebuild(projectors: Mapping[str, ReadModel[Any]], jobs: int, on_workers: bool) -> None:
     label = ", ".join(projectors)
     with RebuildPlan(sessions()) as plan:
         with reporting(label) as report:
@@ -72,12 +78,11 @@ def _rebuild(projectors: Mapping[str, Projector[Any]], jobs: int, on_workers: bo
             elif jobs > 1:
                 _in_processes(plan, list(projectors), jobs, report)
             _here(plan, projectors, report)
-        recount(sessions(), projectors)
         done = plan.progress()
     click.echo(f"{label}: {done.done} events in {done.seconds:.1f} s, {done.rate:,.0f} events/s")
 
 
-def _failing(projectors: Mapping[str, Projector[Any]]) -> list[tuple[str, str]]:
+def _failing(projectors: Mapping[str, ReadModel[Any]]) -> list[tuple[str, str]]:
     """(projector, order id) of each order that is shown only in part."""
     with sessions().begin() as session:
         for name, projector in projectors.items():
@@ -85,7 +90,7 @@ def _failing(projectors: Mapping[str, Projector[Any]]) -> list[tuple[str, str]]:
         return failing_orders(session, list(projectors))
 
 
-def _here(plan: RebuildPlan, projectors: Mapping[str, Projector[Any]], report: Report) -> None:
+def _here(plan: RebuildPlan, projectors: Mapping[str, ReadModel[Any]], report: Report) -> None:
     """What nobody else has done. A range that a process held which was killed is free a moment later."""
     take_range = partial(rebuild_next_range, sessions(), plan.id, projectors, patience())
     progress = plan.progress()
@@ -118,7 +123,11 @@ def work_off(database_url: str, rebuild_id: str, names: Sequence[str], patience:
         _little_garbage_collection(),
         suppress(DBAPIError, psycopg.Error),
     ):  # the starter meets the same fault, and says so
-        while starter and starter.is_alive() and rebuild_next_range(own_sessions, rebuild_id, chosen(names), patience):
+        while (
+            starter
+            and starter.is_alive()
+            and rebuild_next_range(own_sessions, rebuild_id, chosen(names).models, patience)
+        ):
             pass
 
 

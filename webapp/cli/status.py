@@ -32,5 +32,5 @@ def _line(projector: ProjectorStatus) -> str:
     return (
         f"checkpoint {projector.checkpoint}, {projector.events_behind} events behind"
         f" ({projector.seconds_behind:.1f} s), {projector.parked_orders} orders parked,"
-        f" {projector.retrying_orders} being tried again, {projector.events_per_second:.1f} events/s, {caught_up}"
+        f" {projector.retrying_orders} being tried again, {caught_up}"
     )

@@ -2,22 +2,20 @@
 
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import click
 from flask.cli import with_appcontext
 
 from core.event_sourcing.snapshots import forget_snapshots, wrong_snapshots
 from core.event_sourcing.streams import IdList, Ids
-from core.projection.counters import CounterDifference
-from core.projection.differences import Difference
-from core.projection.projector import Failure, Projector
-from core.projection.rebuild import rebuild_orders, recount
-from core.projection.verify import Verified, sample, steps, verify, verify_counters
+from core.projection.project import Failure
+from core.projection.rebuild import rebuild_orders
+from core.projection.sums import recount
+from core.projection.verify import Difference, Verified, sample, steps, verify, verify_sums
 from core.safe_errors import describe
-from webapp.cli.common import chosen, database_faults, names_argument, patience
+from webapp.cli.common import Chosen, chosen, database_faults, names_argument, patience
 from webapp.database import unhurried_sessions as sessions
 
 MOST_SHOWN = 20
@@ -35,7 +33,7 @@ class Totals:
     broken: int = 0
     first: list[Difference] = field(default_factory=list)
     first_broken: list[Failure] = field(default_factory=list)
-    counters: list[CounterDifference] = field(default_factory=list)
+    sums: list[Difference] = field(default_factory=list)
     snapshots: list[str] = field(default_factory=list)
 
     def add(self, verified: Verified) -> None:
@@ -61,22 +59,22 @@ class Totals:
 
     def echo_differences(self) -> None:
         for difference in self.first:
-            where = f"{difference.projector}: {difference.order_id} {difference.field}"
+            where = f"{difference.name}: {difference.key} {difference.field}"
             click.echo(f"{where}: stored {difference.stored}, events say {difference.expected}")
         if self.differences > len(self.first):
             click.echo(f"… and {self.differences - len(self.first)} more differences")
-        for counter in self.counters:
-            what = f"{counter.projector}: {counter.counter}"
-            click.echo(f"{what}: stored {counter.stored}, rows say {counter.counted}")
+        for difference in self.sums:
+            where = f"{difference.name}: {difference.key} {difference.field}"
+            click.echo(f"{where}: stored {difference.stored}, rows say {difference.expected}")
         for order_id in self.snapshots:
             click.echo(f"snapshots: {order_id} is not what its events say")
 
 
-def compare(projectors: Mapping[str, Projector[Any]], parts: Iterable[Ids], *, to_the_end: bool = False) -> Totals:
+def compare(of: Chosen, parts: Iterable[Ids], *, to_the_end: bool = False) -> Totals:
     totals = Totals()
-    for ids in parts:
-        totals.add(verify(sessions(), projectors, ids, to_the_end=to_the_end))
-    totals.counters = verify_counters(sessions(), projectors)
+    for ids in parts if of.models else ():
+        totals.add(verify(sessions(), of.models, ids, to_the_end=to_the_end))
+    totals.sums = verify_sums(sessions(), of.sums)
     return totals
 
 
@@ -88,17 +86,17 @@ def compare(projectors: Mapping[str, Projector[Any]], parts: Iterable[Ids], *, t
 def verify_command(names: tuple[str, ...], number: int | None, repair: bool) -> None:
     """Compare read models with the events, field by field, while everything runs.
 
-    Without a name, all of them, and the write side's snapshots. Counters are compared with the rows they count. The log
+    Without a name, all of them, and the write side's snapshots. Sums are compared with the rows they count. The log
     itself is checked too: versions without gaps, every event readable. Exit status 1 if anything differs, or still does
     after --repair."""
-    projectors = chosen(names)
+    of = chosen(names)
     with database_faults():
         parts = [sample(sessions(), number)] if number else steps(sessions())
-        totals = _repair(projectors, parts) if repair else compare(projectors, parts)
+        totals = _repair(of, parts) if repair else compare(of, parts)
         if not names:
             totals.snapshots = _wrong_snapshots(repair)
     totals.echo()
-    sys.exit(1 if totals.differences or totals.broken or totals.counters or totals.snapshots else 0)
+    sys.exit(1 if totals.differences or totals.broken or totals.sums or totals.snapshots else 0)
 
 
 def _wrong_snapshots(repair: bool) -> list[str]:
@@ -112,23 +110,25 @@ def _wrong_snapshots(repair: bool) -> list[str]:
     return wrong
 
 
-def _repair(projectors: Mapping[str, Projector[Any]], parts: Iterable[Ids]) -> Totals:
+def _repair(of: Chosen, parts: Iterable[Ids]) -> Totals:
     """What still differs after making the rows of exactly those orders again that differ; says what differed."""
     totals, before, repaired = Totals(), Totals(), 0
-    for ids in parts:
-        found = verify(sessions(), projectors, ids)
+    for ids in parts if of.models else ():
+        found = verify(sessions(), of.models, ids)
         before.add(found)
         drifted = {name: IdList(sorted(orders)) for name, orders in found.drifted.items()}
         for name, orders in drifted.items():
             with sessions().begin() as session:
-                rebuild_orders(session, orders, {name: projectors[name]}, patience())
-        after = verify(sessions(), projectors, ids) if drifted else found
+                rebuild_orders(session, orders, {name: of.models[name]}, patience())
+        after = verify(sessions(), of.models, ids) if drifted else found
         repaired += sum(len(orders - after.drifted.get(name, set())) for name, orders in found.drifted.items())
         totals.add(after)
-    before.counters = verify_counters(sessions(), projectors)
-    if before.counters:
-        recount(sessions(), projectors)
-        totals.counters = verify_counters(sessions(), projectors)
+    before.sums = verify_sums(sessions(), of.sums)
+    if before.sums:
+        for sums in of.sums.values():
+            with sessions().begin() as session:
+                recount(session, sums)
+        totals.sums = verify_sums(sessions(), of.sums)
     before.echo_differences()
     click.echo(f"{repaired} rows repaired")
     return totals

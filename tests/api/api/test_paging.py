@@ -17,7 +17,7 @@ from core.database import driver_connection
 from core.event_sourcing.event_store import NewEvent
 from core.event_sourcing.postgres_store import PostgresEventStore
 from core.orders.events import OrderEvent
-from core.projection.projector import project
+from core.projection.project import project
 from core.read_models.wiring import PROJECTORS
 from tests.support.calls import faults, place, read, send, show_everything
 from tests.support.examples import CANCELLED, CONFIRMED, LAPTOP_ADDED, NOON, PLACED, SHIPPED

@@ -16,9 +16,9 @@ from core.event_sourcing.postgres_store import recorded
 from core.event_sourcing.streams import IdRange, read_streams
 from core.orders.commands import AddOrderItem, CancelOrder, ConfirmOrder, OrderCommand, PlaceOrder, ShipOrder
 from core.orders.errors import OrderError
-from core.projection.projector import fold
-from core.read_models.header import OrderHeader
-from core.read_models.summary import SummaryProjector
+from core.projection.project import fold
+from core.read_models.header import OrderHeader, header_fields
+from core.read_models.summary import SummaryReadModel
 from tests.support.calls import read, show_everything
 from tests.support.examples import CONFIRMED, LAPTOP_ADDED, NOON, PLACED
 from tests.support.streams import append, handle
@@ -62,14 +62,14 @@ def moments() -> list[datetime]:
 
 def replayed(log: list[RecordedEvent], moment: datetime) -> list[OrderHeader]:
     """The list as the log alone says it was, newest placed first."""
-    rows = fold(SummaryProjector(), [each for each in log if each.occurred_at <= moment]).values()
+    rows = fold(SummaryReadModel(), [each for each in log if each.occurred_at <= moment]).values()
     return sorted(rows, key=lambda row: (row.placed_at, row.order_id), reverse=True)
 
 
 def as_shown(row: OrderHeader) -> dict[str, Any]:
     return {
         name: shown.isoformat().replace("+00:00", "Z") if isinstance(shown, datetime) else shown
-        for name, shown in row._asdict().items()
+        for name, shown in header_fields(row).items()
     }
 
 
@@ -83,7 +83,7 @@ def pages(client: FlaskClient, path: str, **parameters: str) -> Iterator[dict[st
 
 
 def test_the_log_is_worth_testing_with(log: list[RecordedEvent]) -> None:
-    rows = fold(SummaryProjector(), log).values()
+    rows = fold(SummaryReadModel(), log).values()
 
     assert {row.status for row in rows} == {"pending", "confirmed", "shipped", "cancelled"}
     assert any(row.cancelled_at and row.confirmed_at for row in rows)

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from core.database import ENGINE_OPTIONS
 from core.projection.catch_up import catch_up
-from core.projection.projector import project
+from core.projection.project import project
 from core.read_models.wiring import PROJECTORS
 from local.servers import PostgresServer, ValkeyServer
 from tests.conftest import make_app

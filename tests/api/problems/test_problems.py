@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
-from core.projection.projector import project
+from core.projection.project import project
 from core.read_models.wiring import PROJECTORS
 from tests.support.calls import (
     BEFORE,

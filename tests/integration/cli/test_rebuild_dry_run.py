@@ -49,7 +49,7 @@ def test_rows_that_would_be_made_or_brought_further_are_named(projected: Session
     said = dry_run(projected, runner)
 
     assert "summary: NEW row: stored none, events say there is one" in said
-    assert "details: A header.status: stored confirmed, events say shipped" in said
+    assert "details: A status: stored confirmed, events say shipped" in said
     assert "4 differ in" in said
 
 
@@ -68,7 +68,7 @@ def test_what_would_change_is_named_field_by_field(projected: Sessions, runner: 
     assert "summary: A customer_name: stored wrong, events say 山田太郎" in said
     assert "summary: C row: stored none, events say there is one" in said
     assert "details: B items_total: stored 1.00, events say 83000.00" in said
-    assert "details: C items.0.quantity: stored 7, events say 1" in said
+    assert "details: C order_item_read_models.2.quantity: stored 7, events say 1" in said
     assert "details: D row: stored there is one, events say none" in said
     assert any("5 differ" in line for line in said)
 

@@ -9,10 +9,11 @@ import psycopg
 import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
+from core.database import driver_connection
 from core.event_sourcing.streams import IdRange
 from core.projection.announcements import CHANNEL, EVERY_ORDER, announce_if_heard, listen
 from core.projection.catch_up import catch_up
-from core.projection.projector import project
+from core.projection.project import project
 from core.projection.rebuild import rebuild_orders
 from core.read_models.wiring import PROJECTORS
 from core.settings import Patience
@@ -105,16 +106,16 @@ def test_who_comes_to_listen_waits_for_what_will_not_be_announced(
 ) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection, ThreadPoolExecutor(1) as thread:
         with sessions.begin() as session:
-            announce_if_heard(session, [ORDER_ID])
+            announce_if_heard(driver_connection(session), [ORDER_ID])
             coming = thread.submit(listen, connection)
             wait_for_lock(sessions)
             with sessions.begin() as another:  # at the same time
-                announce_if_heard(another, ["ORDER-002"])
+                announce_if_heard(driver_connection(another), ["ORDER-002"])
             assert not coming.done()
         coming.result(10)
 
         with sessions.begin() as session:
-            announce_if_heard(session, ["ORDER-003"])
+            announce_if_heard(driver_connection(session), ["ORDER-003"])
         assert heard(connection) == [json.dumps(["ORDER-003"])]
 
 

@@ -1,8 +1,9 @@
 """A checkpoint never passes an event that may still be committed, and never moves back."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
+from typing import Any
 
 import psycopg
 import pytest
@@ -14,12 +15,13 @@ from core.database import driver_connection
 from core.event_sourcing.event_store import NewEvent
 from core.event_sourcing.postgres_store import PostgresEventStore
 from core.event_sourcing.streams import IdRange
+from core.projection import writer
 from core.projection.catch_up import BATCH, alone, catch_up
-from core.projection.projector import project
+from core.projection.project import project
+from core.projection.read_model import ReadModel
 from core.projection.verify import verify
-from core.read_models.header import OrderHeader
-from core.read_models.summary import SummaryProjector
-from core.read_models.wiring import PROJECTORS
+from core.read_models.summary import SummaryReadModel
+from core.read_models.wiring import PROJECTORS, SUMS
 from tests.support.examples import NOON, ORDER_ID, PLACED
 from tests.support.read_side import checkpoint, last_position, place, place_many, run, shown
 
@@ -90,20 +92,27 @@ def test_hints_go_on_while_an_open_transaction_holds_the_checkpoint_back(session
         assert shown(sessions) == {"ORDER-002": 1}
 
 
-class Paused(SummaryProjector):
-    """Stands still before it reads, until told to go on."""
+class Paused(SummaryReadModel):
+    """Stands still before it locks and reads, until told to go on."""
 
     def __init__(self) -> None:
+        super().__init__(tuple(SUMS.values()))
         self.reached, self.go_on = Event(), Event()
 
-    def lock(self, session: Session, order_ids: Sequence[str]) -> Mapping[str, OrderHeader]:
-        self.reached.set()
-        assert self.go_on.wait(10)
-        return super().lock(session, order_ids)
 
-
-def test_a_slow_catch_up_does_not_move_the_checkpoint_back(sessions: sessionmaker[Session]) -> None:
+def test_a_slow_catch_up_does_not_move_the_checkpoint_back(
+    sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
     slow = Paused()
+    really_read_news = writer.read_news
+
+    def read_news(connection: Any, model: ReadModel[Any], *args: Any) -> writer.News:
+        if model is slow:
+            slow.reached.set()
+            assert slow.go_on.wait(10)
+        return really_read_news(connection, model, *args)
+
+    monkeypatch.setattr(writer, "read_news", read_news)
     place(sessions, ORDER_ID)
     with ThreadPoolExecutor(1) as other:
         slow_run = other.submit(catch_up, sessions, "summary", slow)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from core.database import derived_session_factory, session_factory
 from core.durability import dangers
-from core.projection.projector import Projected, project
+from core.projection.project import Projected, project
 from core.read_models.wiring import PROJECTORS
 from tests.support.examples import LIFE
 from tests.support.streams import append

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from core.projection import parking
 from core.projection.catch_up import catch_up
 from core.projection.parking import failing_orders, forget_overcome, parked_orders, retry_now
-from core.projection.projector import project
+from core.projection.project import project
 from core.read_models.wiring import PROJECTORS
 from tests.support.examples import LIFE, ORDER_ID
 from tests.support.failing import AT_ONCE, THRICE, CannotApply, Failing, end_pauses, failure, hint

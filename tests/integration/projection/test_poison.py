@@ -96,7 +96,7 @@ def test_a_row_that_the_database_refuses_parks_its_order_alone(
     for kept in (known.error, known.traceback):  # PostgreSQL quotes the row that it refuses
         assert "ノートPC" not in kept
         assert "太郎" not in kept
-    assert "in _project" in known.traceback
+    assert "in project_alone" in known.traceback
     assert known.traceback.endswith(f"{known.error}\n")
 
 

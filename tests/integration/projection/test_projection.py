@@ -1,23 +1,28 @@
 """Hints may be lost, doubled, late, out of order or concurrent: the read models come out the same."""
 
 import random
-from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.database import driver_connection
+from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.postgres_store import PostgresEventStore
-from core.projection.projector import fold, project
-from core.read_models import details
-from core.read_models.details import find_details, order_items
+from core.event_sourcing.streams import IdRange
+from core.orders.events import OrderCancelled
+from core.projection import sql, writer
+from core.projection.project import fold, project, project_within
+from core.projection.rebuild import rebuild_orders
+from core.read_models.details import DetailsReadModel, OrderDetails, find_details, order_items
 from core.read_models.header import OrderHeader
-from core.read_models.summary import OrderFilter, SummaryProjector, list_orders
+from core.read_models.summary import OrderFilter, list_orders
 from core.read_models.wiring import PROJECTORS
-from tests.support.examples import CONFIRMED, LAPTOP_ADDED, LIFE, MICE_ADDED, ORDER_ID, PLACED
+from core.settings import Patience
+from tests.support.examples import CANCELLED, LAPTOP_ADDED, LIFE, MICE_ADDED, ORDER_ID, PLACED
 from tests.support.read_side import value
 from tests.support.streams import append
 
@@ -69,20 +74,6 @@ def test_a_hint_delivered_twice_changes_nothing(sessions: sessionmaker[Session])
     assert_shows_the_events(sessions)
 
 
-def test_a_late_hint_does_not_bring_an_old_version_back(sessions: sessionmaker[Session]) -> None:
-    append(sessions, [PLACED, LAPTOP_ADDED])
-    with sessions.begin() as session:
-        early = list(PostgresEventStore(driver_connection(session)).read_stream(ORDER_ID))
-    append(sessions, [MICE_ADDED, CONFIRMED], after=2)
-    project_all(sessions)
-
-    for projector in PROJECTORS.values():  # one that was paused after it had read saves only now
-        with sessions.begin() as session:
-            projector.save(session, list(fold(projector, early).values()))
-
-    assert_shows_the_events(sessions)
-
-
 def test_a_hint_for_an_order_without_events_makes_no_row(sessions: sessionmaker[Session]) -> None:
     project_all(sessions, "ORDER-404")
 
@@ -107,16 +98,16 @@ def test_hints_tripled_shuffled_and_concurrent_come_out_the_same(sessions: sessi
         assert len(session.execute(select(order_items)).all()) == 2
 
 
-def test_row_and_version_are_written_in_one_transaction(
+def test_row_and_parts_are_written_in_one_transaction(
     sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A crash after the details row and before its items leaves neither."""
     append(sessions, [PLACED, LAPTOP_ADDED])
 
-    def crash(*_: object) -> None:
+    def crash(_: object) -> bytes:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(details, "upsert_parts", crash)
+    monkeypatch.setattr(sql, "save_part", crash)
     with pytest.raises(KeyboardInterrupt):
         project(sessions, PROJECTORS["details"], [ORDER_ID])
     monkeypatch.undo()
@@ -133,47 +124,72 @@ def wait_for_lock(sessions: sessionmaker[Session]) -> None:
 
 
 @pytest.mark.parametrize("name", PROJECTORS)
-def test_who_waits_for_a_row_goes_on_from_what_the_other_has_written(
-    sessions: sessionmaker[Session], name: str
+@pytest.mark.parametrize("shown", [0, 1], ids=["no row yet", "a row"])
+def test_who_waits_goes_on_from_what_the_other_has_written(
+    sessions: sessionmaker[Session], name: str, shown: int
 ) -> None:
-    projector = PROJECTORS[name]
+    model = PROJECTORS[name]
     append(sessions, [PLACED])
-    project_all(sessions)
+    if shown:
+        project_all(sessions)
     append(sessions, [LAPTOP_ADDED, MICE_ADDED], after=1)
     with ThreadPoolExecutor(1) as thread:
         with sessions.begin() as session:
-            stored = projector.lock(session, [ORDER_ID])
-            waiting = thread.submit(project, sessions, projector, [ORDER_ID])
+            first = project_within(driver_connection(session), model, [ORDER_ID], most=1)
+            waiting = thread.submit(project, sessions, model, [ORDER_ID])
             wait_for_lock(sessions)
-            [second] = list(PostgresEventStore(driver_connection(session)).read_stream(ORDER_ID, after=1))[:1]
-            projector.save(session, [projector.evolve(stored[ORDER_ID], second)])
         projected = waiting.result(10)
 
-    assert (projected.versions, projected.failures) == ({ORDER_ID: 3}, {})
+    assert (first.versions, projected.versions, projected.failures) == ({ORDER_ID: shown + 1}, {ORDER_ID: 3}, {})
     project_all(sessions)
     assert_shows_the_events(sessions)
 
 
-class Overtaken(SummaryProjector):
-    """Somebody makes the row when this one has found none."""
+class Emptied(DetailsReadModel):
+    """An order that is cancelled loses its items."""
 
-    def __init__(self, overtake: Callable[[], object]) -> None:
-        self.overtake = overtake
-
-    def lock(self, session: Session, order_ids: Sequence[str]) -> Mapping[str, OrderHeader]:
-        session.execute(text("SELECT 1"))  # by now the events have been read
-        self.overtake()
-        return super().lock(session, order_ids)
+    def evolve(self, row: OrderDetails | None, recorded: RecordedEvent) -> OrderDetails:
+        row = super().evolve(row, recorded)
+        if isinstance(recorded.event, OrderCancelled):
+            row.items.clear()
+        return row
 
 
-def test_a_row_that_comes_into_being_meanwhile_is_gone_on_from(sessions: sessionmaker[Session]) -> None:
+def items(sessions: sessionmaker[Session]) -> int:
+    return int(value(sessions, "SELECT count(*) FROM order_item_read_models"))
+
+
+@pytest.mark.parametrize("orders", [1, writer.FEW], ids=["one", "many"])
+def test_a_part_that_is_gone_is_deleted(sessions: sessionmaker[Session], orders: int) -> None:
+    ids = [f"ORDER-{number:03}" for number in range(orders)]
+    for order_id in ids:
+        append(sessions, [PLACED, LAPTOP_ADDED, MICE_ADDED], order_id=order_id)
+    project(sessions, Emptied(), ids)
+    assert items(sessions) == 2 * orders
+    for order_id in ids:
+        append(sessions, [CANCELLED], order_id=order_id, after=3)
+
+    project(sessions, Emptied(), ids)
+
+    assert items(sessions) == 0
+
+
+def test_a_late_projection_never_resurrects_a_part_that_is_gone(
+    sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rebuild makes the row when the projection has read the item and not its end, and has not written yet."""
     append(sessions, [PLACED, LAPTOP_ADDED])
+    really_save = writer.save
 
-    def overtake() -> None:
-        append(sessions, [MICE_ADDED], after=2)
-        project_all(sessions)
+    def save_late(*args: Any) -> None:
+        monkeypatch.undo()
+        append(sessions, [CANCELLED], after=2)
+        with sessions.begin() as session:
+            rebuild_orders(session, IdRange(), {"details": Emptied()}, Patience())
+        really_save(*args)
 
-    projected = project(sessions, Overtaken(overtake), [ORDER_ID])
+    monkeypatch.setattr(writer, "save", save_late)
+    projected = project(sessions, Emptied(), [ORDER_ID])
 
     assert (projected.versions, projected.failures) == ({ORDER_ID: 3}, {})
-    assert_shows_the_events(sessions)
+    assert items(sessions) == 0

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.projection.catch_up import catch_up
-from core.projection.projector import project
+from core.projection.project import project
 from core.read_models.wiring import PROJECTORS
 from tests.support.examples import CONFIRMED, LAPTOP_ADDED, MICE_ADDED, ORDER_ID, PLACED
 from tests.support.read_side import place_many, rows, run

@@ -5,17 +5,16 @@ import re
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from flask.testing import FlaskCliRunner
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.projection.catch_up import catch_up
-from core.projection.projector import project
+from core.projection.project import project
 from core.projection.status import ProjectorStatus, Status, status
 from core.read_models.wiring import PROJECTORS
 from tests.support.examples import LAPTOP_ADDED, ORDER_ID, PLACED
 from tests.support.failing import AT_ONCE, THRICE, Failing
-from tests.support.read_side import last_position, place, run, store
+from tests.support.read_side import last_position, place, store
 from tests.support.streams import append
 
 NOTHING = ProjectorStatus(
@@ -24,7 +23,6 @@ NOTHING = ProjectorStatus(
     seconds_behind=0.0,
     parked_orders=0,
     retrying_orders=0,
-    events_per_second=0.0,
     seconds_since_catch_up=None,
 )
 
@@ -100,35 +98,6 @@ def test_orders_that_fail_are_counted_and_their_events_are_not_behind(sessions: 
     assert (details.parked_orders, details.retrying_orders, details.events_behind) == (0, 0, 4)
 
 
-def test_the_rate_is_that_of_the_last_whole_minute(sessions: sessionmaker[Session]) -> None:
-    place(sessions, *(f"ORDER-{number:03}" for number in range(100)))
-    catch_up(sessions, "summary", PROJECTORS["summary"])
-    assert of(sessions).events_per_second == 0.0
-
-    minute_passes(sessions, 100)
-    assert of(sessions).events_per_second == pytest.approx(1.0, rel=0.1)
-    place(sessions, *(f"ORDER-{number:03}" for number in range(100, 120)))
-    catch_up(sessions, "summary", PROJECTORS["summary"])
-    assert of(sessions).events_per_second == pytest.approx(1.0, rel=0.1)
-
-    minute_passes(sessions, 80)
-    assert of(sessions).events_per_second == pytest.approx(0.25, rel=0.1)
-
-
-def minute_passes(sessions: sessionmaker[Session], seconds: int) -> None:
-    run(sessions, f"UPDATE projector_checkpoints SET sampled_at = now() - interval '{seconds} seconds'")
-    catch_up(sessions, "summary", PROJECTORS["summary"])
-
-
-def test_without_catch_up_the_last_rate_does_not_stand_for_long(sessions: sessionmaker[Session]) -> None:
-    place(sessions, *(f"ORDER-{number:03}" for number in range(100)))
-    catch_up(sessions, "summary", PROJECTORS["summary"])
-    minute_passes(sessions, 100)
-    run(sessions, "UPDATE projector_checkpoints SET sampled_at = now() - interval '3 minutes'")
-
-    assert of(sessions).events_per_second == 0.0
-
-
 def test_the_command_prints_a_line_for_each_projector(sessions: sessionmaker[Session], runner: FlaskCliRunner) -> None:
     place(sessions, ORDER_ID)
     store(sessions, "ORDER-002", 1, "OrderLost")
@@ -141,8 +110,8 @@ def test_the_command_prints_a_line_for_each_projector(sessions: sessionmaker[Ses
     assert result.exit_code == 0
     assert re.sub(r"\(\d+\.\d s\)|\d+ s ago", "…", result.output) == (
         f"last position: {last}\n"
-        f"summary: checkpoint {last}, 0 events behind …, 1 {failing}, 0.0 events/s, catch-up …\n"
-        f"details: checkpoint 0, 2 events behind …, 0 {failing}, 0.0 events/s, no catch-up yet\n"
+        f"summary: checkpoint {last}, 0 events behind …, 1 {failing}, catch-up …\n"
+        f"details: checkpoint 0, 2 events behind …, 0 {failing}, no catch-up yet\n"
     )
 
 
@@ -161,7 +130,6 @@ def test_the_command_gives_the_numbers_as_json(sessions: sessionmaker[Session], 
         "seconds_behind",
         "parked_orders",
         "retrying_orders",
-        "events_per_second",
         "seconds_since_catch_up",
     }
 

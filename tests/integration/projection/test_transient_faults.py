@@ -1,18 +1,19 @@
 """Faults that will pass are never held against an order: they are raised, and the next run goes on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from typing import Any
 
+import psycopg
 import pytest
+from psycopg import Connection
 from psycopg.errors import DeadlockDetected
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
+from core.projection import writer
 from core.projection.catch_up import BATCH, catch_up
-from core.read_models.header import OrderHeader
-from core.read_models.summary import SummaryProjector
 from core.read_models.wiring import PROJECTORS
 from core.safe_errors import is_transient
 from tests.support.examples import LAPTOP_ADDED
@@ -22,63 +23,64 @@ from tests.support.streams import append
 
 SUMMARY = PROJECTORS["summary"]
 
+Disturb = Callable[[Connection[Any]], object]
 
-class Disturbed(SummaryProjector):
-    """Something happens to its transaction before it writes."""
 
-    def __init__(self, disturb: Callable[[Session], object]) -> None:
-        self.disturb = disturb
+@pytest.fixture
+def disturb(monkeypatch: pytest.MonkeyPatch) -> Callable[[Disturb | None], None]:
+    """Something happens to every projection's transaction before it writes, until told that nothing does."""
+    really_save = writer.save
 
-    def save(self, session: Session, views: Sequence[OrderHeader]) -> None:
-        self.disturb(session)
-        super().save(session, views)
+    def choose(act: Disturb | None) -> None:
+        def save(connection: Connection[Any], *args: Any) -> None:
+            if act is not None:
+                act(connection)
+            really_save(connection, *args)
+
+        monkeypatch.setattr(writer, "save", save)
+
+    return choose
 
 
 def failures(sessions: sessionmaker[Session]) -> int:
     return int(value(sessions, "SELECT count(*) FROM projection_failures"))
 
 
-def assert_transient(sessions: sessionmaker[Session], projector: SummaryProjector) -> None:
+def assert_transient(sessions: sessionmaker[Session], disturb: Callable[[Disturb | None], None], act: Disturb) -> None:
     """The run raises and holds nothing against anybody; the next one shows everything."""
+    disturb(act)
     with pytest.raises(Exception) as caught:  # noqa: PT011 - is_transient is what is asserted of it
-        catch_up(sessions, "summary", projector, AT_ONCE)
+        catch_up(sessions, "summary", SUMMARY, AT_ONCE)
     assert is_transient(caught.value), caught.value
     assert (shown(sessions), failures(sessions), checkpoint(sessions)) == ({}, 0, 0)
+    disturb(None)
     catch_up(sessions, "summary", SUMMARY, AT_ONCE)
     assert len(shown(sessions)) == value(sessions, "SELECT count(DISTINCT aggregate_id) FROM events")
 
 
-def end_own_backend(session: Session) -> None:
+def end_own_backend(connection: Connection[Any]) -> None:
     """As when PostgreSQL goes away: the connection is found dead by the next statement."""
-    pid = session.execute(text("SELECT pg_backend_pid()")).scalar_one()
-    with session.get_bind().engine.connect() as other:
-        assert other.execute(text(f"SELECT pg_terminate_backend({pid}, 5000)")).scalar_one()
+    with psycopg.connect(connection.info.dsn, password=connection.info.password, autocommit=True) as other:
+        ended = other.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.info.backend_pid]).fetchone()
+    assert ended == (True,)
+
+
+def take_no_writes(connection: Connection[Any]) -> None:
+    connection.execute("SET TRANSACTION READ ONLY")
+
+
+def complain(connection: Connection[Any]) -> None:
+    connection.execute(COMPLAIN.format("40001"))
 
 
 @pytest.mark.parametrize("orders", [3, 30], ids=["before an INSERT", "before a COPY"])
-def test_a_connection_killed_during_a_projection(sessions: sessionmaker[Session], orders: int) -> None:
+@pytest.mark.parametrize("act", [end_own_backend, take_no_writes, complain])
+def test_a_fault_of_the_database_during_a_projection(
+    sessions: sessionmaker[Session], disturb: Callable[[Disturb | None], None], act: Disturb, orders: int
+) -> None:
     place_many(sessions, orders)
 
-    assert_transient(sessions, Disturbed(end_own_backend))
-
-
-@pytest.mark.parametrize("orders", [3, 30], ids=["before an INSERT", "before a COPY"])
-def test_a_database_that_takes_no_writes(sessions: sessionmaker[Session], orders: int) -> None:
-    place_many(sessions, orders)
-
-    assert_transient(sessions, Disturbed(lambda session: session.execute(text("SET TRANSACTION READ ONLY"))))
-
-
-def complain_past_sqlalchemy(session: Session) -> None:
-    """As COPY does, which is the driver's own."""
-    with closing(session.connection().connection.cursor()) as cursor:
-        cursor.execute(COMPLAIN.format("40001"))
-
-
-def test_a_fault_that_copy_meets(sessions: sessionmaker[Session]) -> None:
-    place(sessions, "ORDER-001")
-
-    assert_transient(sessions, Disturbed(complain_past_sqlalchemy))
+    assert_transient(sessions, disturb, act)
 
 
 COMPLAIN = "DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{}'; END $$"
@@ -157,17 +159,21 @@ def test_a_table_that_is_still_to_come(sessions: sessionmaker[Session]) -> None:
     assert shown(sessions) == {"ORDER-001": 1}
 
 
-def test_a_run_that_breaks_off_keeps_the_batches_that_are_done(sessions: sessionmaker[Session]) -> None:
+def test_a_run_that_breaks_off_keeps_the_batches_that_are_done(
+    sessions: sessionmaker[Session], disturb: Callable[[Disturb | None], None]
+) -> None:
     place_many(sessions, BATCH + 10)
     batches = []
 
-    def end_the_second(session: Session) -> None:
-        batches.append(session)
+    def end_the_second(connection: Connection[Any]) -> None:
+        batches.append(connection)
         if len(batches) == 2:
-            end_own_backend(session)
+            end_own_backend(connection)
 
-    with pytest.raises(OperationalError):
-        catch_up(sessions, "summary", Disturbed(end_the_second), AT_ONCE)
+    disturb(end_the_second)
+    with pytest.raises(psycopg.OperationalError):
+        catch_up(sessions, "summary", SUMMARY, AT_ONCE)
     assert len(shown(sessions)) == BATCH
+    disturb(None)
 
     assert catch_up(sessions, "summary", SUMMARY, AT_ONCE).events == 10

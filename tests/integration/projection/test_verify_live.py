@@ -1,18 +1,20 @@
 """Verify tells the truth while commands, hints and catch-up go on."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
+from typing import Any
 
+import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.event_sourcing.streams import IdRange
 from core.orders.events import OrderEvent
+from core.projection import verify as module
+from core.projection import writer
 from core.projection.catch_up import catch_up
 from core.projection.verify import verify
-from core.read_models.header import OrderHeader
-from core.read_models.summary import SummaryProjector
 from core.read_models.wiring import PROJECTORS
 from tests.support.examples import CONFIRMED, LAPTOP_ADDED, MICE_ADDED, PLACED
 from tests.support.failing import THRICE
@@ -70,23 +72,20 @@ def test_live_writes_are_no_differences(sessions: sessionmaker[Session]) -> None
     assert found[-1].rows > 30
 
 
-class Overtaken(SummaryProjector):
-    """Reads its rows only after more has been stored and projected."""
-
-    def __init__(self, sessions: sessionmaker[Session]) -> None:
-        self.sessions = sessions
-
-    def read(self, session: Session, order_ids: Sequence[str]) -> Mapping[str, OrderHeader]:
-        append(self.sessions, [LAPTOP_ADDED], after=1)
-        append(self.sessions, [PLACED], order_id="ORDER-002")
-        catch_up(self.sessions, "summary", SummaryProjector())
-        return super().read(session, order_ids)
-
-
-def test_rows_are_compared_with_events_of_the_same_moment(sessions: sessionmaker[Session]) -> None:
+def test_rows_are_compared_with_events_of_the_same_moment(
+    sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows are read only after more has been stored and projected."""
     append(sessions, [PLACED])
-    catch_up(sessions, "summary", SummaryProjector())
+    catch_up(sessions, "summary", PROJECTORS["summary"])
 
-    found = verify(sessions, {"summary": Overtaken(sessions)}, IdRange())
+    def read_late(*args: Any) -> writer.Stored:
+        append(sessions, [LAPTOP_ADDED], after=1)
+        append(sessions, [PLACED], order_id="ORDER-002")
+        catch_up(sessions, "summary", PROJECTORS["summary"])
+        return writer.read_stored(*args)
+
+    monkeypatch.setattr(module, "read_stored", read_late)
+    found = verify(sessions, {"summary": PROJECTORS["summary"]}, IdRange())
 
     assert (found.rows, found.differences) == (1, [])

@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.orm import Session, sessionmaker
 
+from core.projection.sums import recount
 from core.read_models.details import find_details
-from core.read_models.statistics import OrderCounters, statistics
+from core.read_models.statistics import ORDERS_BY_STATUS, statistics
 from core.read_models.summary import OrderFilter, PageEnd, list_orders
 from tests.support.examples import NOON
 from tests.support.read_side import run
@@ -43,7 +44,7 @@ QUERIES: dict[str, Callable[[Session], object]] = {
 
 
 def fill(sessions: sessionmaker[Session], first: int, last: int) -> None:
-    """So many orders in the read models; their counters folded, as catch-up does all the time."""
+    """So many orders in the read models; counted in one row per status, as catch-up folds them all the time."""
     rows = ROWS.format(first=first, last=last)
     run(
         sessions,
@@ -52,7 +53,7 @@ def fill(sessions: sessionmaker[Session], first: int, last: int) -> None:
     )
     for _ in range(2):  # the first leaves its rows at the end of the table, behind all that it has deleted
         with sessions.begin() as session:
-            OrderCounters().recount(session)
+            recount(session, ORDERS_BY_STATUS)
         with sessions.kw["bind"].connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             for table in ("order_summary_read_models", "order_details_read_models", "order_statistics"):
                 connection.exec_driver_sql(f"VACUUM ANALYZE {table}")

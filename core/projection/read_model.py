@@ -1,0 +1,74 @@
+"""What a read model declares: its tables, how an event changes an order's row, and the sums kept over all rows."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from sqlalchemy import BigInteger, Boolean, Column, Identity, Index, Table, text
+
+from core.database import metadata
+from core.event_sourcing.event_store import RecordedEvent
+
+Values = Sequence[Any]  # of one row of a table, in the order of its columns
+
+
+class Row(Protocol):
+    """What a read model keeps of one order; `version` is that of the last event it shows."""
+
+    order_id: str
+    version: int
+
+
+SomeRow = TypeVar("SomeRow", bound=Row)
+
+
+class Sums:
+    """Counts and amounts of all orders by a key, so that nobody has to count rows.
+
+    The table holds one folded row per key, and signed changes since: a transaction only adds changes, so none waits for
+    another. `of` is the first table of the read model whose rows are counted; `select` is the SQL that counts those
+    named by {rows}, and its columns are those of `key` and `counted`."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        of: Table,
+        key: Sequence[Column[Any]],
+        counted: Sequence[Column[Any]],
+        select: str,
+        indexes: Sequence[Index] = (),
+    ) -> None:
+        self.of, self.select = of, select
+        self.key, self.counted = ([column.name for column in columns] for columns in (key, counted))
+        self.table = Table(
+            name,
+            metadata,
+            Column("id", BigInteger, Identity(always=True), primary_key=True),
+            *key,
+            *counted,
+            Column("folded", Boolean, nullable=False),
+            Index(f"{name}_key", *self.key, unique=True, postgresql_where=text("folded")),
+            *indexes,
+        )
+
+
+class ReadModel(ABC, Generic[SomeRow]):
+    """`tables` all begin with `order_id`. The first has one row per order with its `version`; the others hold parts of
+    it, each known by the order and the rest of its primary key."""
+
+    tables: ClassVar[tuple[Table, ...]]
+    sums: tuple[Sums, ...] = ()
+
+    @abstractmethod
+    def evolve(self, row: SomeRow | None, recorded: RecordedEvent) -> SomeRow:
+        """The row after one more event, None before the first. May change the row it is given; the writer sets the
+        version and refuses gaps. Reads no clock, no other order and no table, so that a rebuild gives the same."""
+
+    @abstractmethod
+    def to_tables(self, row: SomeRow) -> Sequence[Sequence[Values]]:
+        """The rows of each table that hold it: one of the first, any number of the others."""
+
+    @abstractmethod
+    def from_tables(self, stored: Sequence[Sequence[Values]]) -> SomeRow:
+        """The row that `to_tables` has written; parts come in any order."""
