@@ -32,10 +32,13 @@ Orderlog is running.
   Flower   http://127.0.0.1:{flower_port}   (user {user}, password {password})
   Data     {data_dir}
 
-A first order, in another shell:
+Sample orders, in another shell:
 
-  curl -s localhost:{port}/orders -H 'Content-Type: application/json' \\
-    -d '{{"customer_name": "山田太郎", "total_amount": 83000}}'
+  for name in 山田太郎 佐藤花子 "Jane Doe"; do
+    curl -s localhost:{port}/orders -H 'Content-Type: application/json' \\
+      -d "{{\\"customer_name\\": \\"$name\\", \\"total_amount\\": 83000}}"
+  done
+  curl -s localhost:{port}/orders
 
 Ctrl-C stops everything; the data stays.
 """

@@ -6,6 +6,7 @@ Runs on the system's Python, before anything is installed; older ones must be ab
 import fcntl
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import venv
@@ -15,6 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 MADE_BY = VENV / "made-by.txt"
 INSTALLED = VENV / "installed.txt"
+
+INSTALLING = "Installing the locked packages into .venv:"
 
 LOCKS = {"run": ["run"], "bench": ["run", "bench"], "dev": ["run", "bench", "dev"]}  # each contains those before it
 
@@ -28,12 +31,34 @@ def main(name: str) -> None:
         found = "{}.{}".format(*sys.version_info)
         sys.exit("Orderlog needs Python 3.11 or later; python3 is %s. Name another: make PYTHON=python3.13 …" % found)
     make_venv()
-    print("Installing the locked packages into .venv: once, and about half a minute.", flush=True)
-    pip = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check"]
-    lock = ["--no-deps", "--require-hashes", "--requirement", str(ROOT / "requirements" / (name + ".txt"))]
-    if subprocess.call(pip + lock):
-        sys.exit("The packages could not be installed; pip says above why. The same command goes on from here.")
+    install(ROOT / "requirements" / (name + ".txt"))
     INSTALLED.write_text("".join(line + "\n" for line in wanted))
+
+
+def install(lock: Path) -> None:
+    """Show how far pip has come, on one line; and what it says, if it fails."""
+    pip = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar=off"]
+    options = ["--no-deps", "--require-hashes", "--requirement", str(lock)]
+    lines, said = lock.read_text().count("\n"), []
+    print(INSTALLING, "about half a minute", end="" if sys.stdout.isatty() else "\n", flush=True)
+    with subprocess.Popen(pip + options, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        for line in process.stdout or ():
+            said.append(line)
+            fetched = re.search(r"\(line (\d+)\)", line)  # of the lock, which pip fetches from top to bottom
+            if fetched:
+                show("fetching %d %%" % (100 * int(fetched.group(1)) // lines))
+            elif line.startswith("Installing"):
+                show("unpacking")
+    show("failed" if process.returncode else "done", end="\n")
+    if process.returncode:
+        print("".join(said[-20:]), end="", flush=True)
+        sys.exit("The packages could not be installed; pip says above why. The same command goes on from here.")
+
+
+def show(state: str, end: str = "") -> None:
+    """On a terminal, in place of the state before."""
+    if sys.stdout.isatty():
+        print("\r" + INSTALLING, "%-19s" % state, end=end, flush=True)
 
 
 def fingerprint(lock: str) -> str:

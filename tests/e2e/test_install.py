@@ -49,6 +49,7 @@ def test_it_installs_once_for_each_lock(project: Path) -> None:
     lock(project, "no-such-package-of-orderlog==1.0 --hash=sha256:" + "0" * 64)
     status, printed = install(project, "local/install.py", "run")
     assert status == 1
+    assert "No matching distribution found for no-such-package-of-orderlog==1.0" in printed
     assert "The packages could not be installed; pip says above why." in printed
     assert "Making .venv" not in printed
 

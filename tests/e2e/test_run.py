@@ -1,9 +1,12 @@
 """`make run` as an operator meets it: starting, stopping, starting again, ports, folders and deaths."""
 
+import re
 import signal
 import stat
+import subprocess
 import urllib.request
 from base64 import b64encode
+from functools import partial
 from pathlib import Path
 from urllib.error import HTTPError
 
@@ -33,6 +36,16 @@ def test_everything_runs_and_is_announced(stack: Stack) -> None:
     assert "none needed: ORDERLOG_AUTH=off" in stack.output
     assert "WARNING" not in stack.output
     wait_until(lambda: ready(stack), 20)
+
+
+def test_the_printed_commands_make_sample_orders(stack: Stack) -> None:
+    commands = stack.output.split("in another shell:\n")[1].split("Ctrl-C")[0]
+    printed = subprocess.run(["sh", "-euc", commands], capture_output=True, text=True, check=True).stdout
+
+    order_ids = re.findall(r'{"order_id": "([^"]+)", "version": 1, "position": \d+}', printed)
+    assert len(order_ids) == 3
+    for order_id in order_ids:
+        wait_until(partial(shown, stack, order_id), 5)
 
 
 def test_everything_listens_on_loopback_only(stack: Stack) -> None:
