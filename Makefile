@@ -50,8 +50,8 @@ lock: install-dev ## lock the newest packages that pyproject.toml allows
 
 COMPILE := pip compile pyproject.toml --quiet --upgrade --extra local --universal --generate-hashes --no-emit-index-url
 
-contract: install-dev ## write docs/openapi.json; ACCEPT_BREAKING=1 accepts what breaks clients
-	@$(BIN)/python -m webapp.contract $(if $(ACCEPT_BREAKING),--accept-breaking)
+contract: install-dev ## write docs/openapi.json; its diff is reviewed for what breaks clients
+	@$(BIN)/python -m webapp.contract
 
 clean: ## remove what was installed, and caches; the data in var/ stays
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

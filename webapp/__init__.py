@@ -12,13 +12,14 @@ from core import logs
 from core.database import libpq_url, sqlalchemy_url
 from core.orders import values
 from core.settings import MissingSetting, Settings, WebSettings, WrongSetting
-from webapp import cli, database
-from webapp.api import commands, queries, waiting
+from webapp import cli, database, operations
+from webapp.api import commands, waiting
 from webapp.api.json_text import ExactJson
 from webapp.api.requests import LARGEST_BODY
 from webapp.contract import pages
 from webapp.gate import access_log, auth, rate_limits, request_id, security_headers
-from webapp.health import probes as health
+from webapp.gate.auth import OPEN
+from webapp.operations import OPERATIONS
 from webapp.problems import error_handlers
 from worker.enqueue import Enqueuer
 
@@ -35,7 +36,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         settings, web = Settings.load(), WebSettings.load()
     except (MissingSetting, WrongSetting) as error:
         raise NoAppException(str(error)) from error
-    app = Flask(__name__, static_folder=None)
+    app = Flask(__name__, static_folder=None, template_folder="contract/templates")
     engine_options = database.engine_options(web.statement_timeout, web.pool_timeout)
     app.config.from_mapping(
         SQLALCHEMY_DATABASE_URI=sqlalchemy_url(settings.database_url),
@@ -63,10 +64,8 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     )
     database.init_app(app)
     _guard(app, web)
-    for part in (error_handlers, cli, pages):
+    for part in (error_handlers, cli, operations):
         part.init_app(app)
-    for blueprint in (commands.bp, queries.bp, health.bp):
-        app.register_blueprint(blueprint)
     return app
 
 
@@ -81,6 +80,7 @@ def _guard(app: Flask, web: WebSettings) -> None:
     security_headers.init_app(app, https_only=web.https_only)
     if limit:
         rate_limits.limit_addresses(app, limit, redis_url)
-    auth.init_app(app, required=app.config["AUTH"])
+    scopes = {operation.name: operation.scope for operation in OPERATIONS}
+    auth.init_app(app, {**scopes, pages.STYLE_SHEET: OPEN}, required=app.config["AUTH"])
     if limit:
         rate_limits.limit_keys(app, limit, redis_url)

@@ -84,8 +84,8 @@ def test_a_table_of_a_later_migration_is_open_to_the_service(database_url: str, 
 
 def test_every_command_and_the_operating_commands_work(role_app: Flask) -> None:
     client, run = role_app.test_client(), role_app.test_cli_runner().invoke
-    order_id = order_after(client, "add_item", "confirm", "ship")
-    order_after(client, "cancel")
+    order_id = order_after(client, "add_item", "confirm_order", "ship_order")
+    order_after(client, "cancel_order")
 
     for command in ("catch-up", "rebuild", "verify", "verify --repair", "status", "parked list", "api-keys list"):
         ran = run(args=command.split())
@@ -104,7 +104,7 @@ def test_its_keys_are_read_but_made_by_the_owner(
     guarded_app = make_app(role_url, valkey.url, AUTH=True)
     guarded = guarded_app.test_client()
 
-    assert send(guarded, "place", "").status_code == 401
+    assert send(guarded, "place_order", "").status_code == 401
     placed = guarded.post(
         "/orders", json={"customer_name": "山田太郎", "total_amount": 1}, headers={"Authorization": f"Bearer {key}"}
     )

@@ -11,27 +11,34 @@ from werkzeug.datastructures import Headers
 
 from core.projection.project import project
 from core.read_models.wiring import PROJECTORS
+from webapp.operations import OPERATIONS
 
 LAPTOP: dict[str, Any] = {"product_name": "ノートPC", "quantity": 1, "unit_price": 80000}
 MICE: dict[str, Any] = {"product_name": "マウス", "quantity": 2, "unit_price": 1500}
 
+COMMAND_OPERATIONS = {operation.name: operation for operation in OPERATIONS if operation.body is not None}
+
 # Every command with a body that it accepts; the path says where the id goes.
 COMMANDS: dict[str, tuple[str, dict[str, Any]]] = {
-    "place": ("/orders", {"customer_name": "山田太郎", "total_amount": 83000}),
-    "add_item": ("/orders/{}/add_item", LAPTOP),
-    "confirm": ("/orders/{}/confirm", {}),
-    "cancel": ("/orders/{}/cancel", {"reason": "顧客都合"}),
-    "ship": ("/orders/{}/ship", {"tracking_number": "TRACK-12345678"}),
+    name: (operation.path.replace("{order_id}", "{}"), dict(operation.example))
+    for name, operation in COMMAND_OPERATIONS.items()
 }
+CHANGES = [command for command in COMMANDS if command != "place_order"]
 
-# What has to happen to a new order before it takes the command.
-BEFORE: dict[str, tuple[str, ...]] = {
-    "place": (),
-    "add_item": (),
-    "confirm": ("add_item",),
-    "cancel": (),
-    "ship": ("add_item", "confirm"),
-}
+
+def _before() -> dict[str, tuple[str, ...]]:
+    before: dict[str, tuple[str, ...]] = {"place_order": ()}
+    reached = ["place_order"]
+    for earlier in reached:  # which grows meanwhile
+        for name in COMMAND_OPERATIONS[earlier].follows:
+            if name in COMMAND_OPERATIONS and name not in before:
+                before[name] = () if earlier == "place_order" else (*before[earlier], earlier)
+                reached.append(name)
+    return before
+
+
+# What has to happen to a new order before it takes the command: the shortest way by what follows.
+BEFORE = _before()
 
 
 class Answer(Protocol):
@@ -66,7 +73,7 @@ class Client(Protocol):
 
 def place(client: Client, **fields: Any) -> str:
     """The new order's id."""
-    path, body = COMMANDS["place"]
+    path, body = COMMANDS["place_order"]
     answer = client.post(path, json={**body, **fields})
     assert answer.status_code == 201, answer.text
     return str(read(answer)["order_id"])
@@ -91,9 +98,9 @@ def order_after(client: Client, *commands: str) -> str:
 def order_in(client: Client, status: str) -> str:
     life = {
         "pending": (),
-        "confirmed": ("add_item", "confirm"),
-        "shipped": ("add_item", "confirm", "ship"),
-        "cancelled": ("cancel",),
+        "confirmed": ("add_item", "confirm_order"),
+        "shipped": ("add_item", "confirm_order", "ship_order"),
+        "cancelled": ("cancel_order",),
     }
     return order_after(client, *life[status])
 

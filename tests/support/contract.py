@@ -9,13 +9,15 @@ from jsonschema_rs import Draft202012Validator
 from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
-from webapp.contract.document import OPERATIONS, document
-from webapp.contract.operation import NO_OPERATION, Operation
+from webapp.api.operation import NO_OPERATION, Operation
+from webapp.contract.document import document
 from webapp.contract.reading import resolve
+from webapp.operations import OPERATIONS
 from webapp.problems.catalogue import PROBLEMS
 
 PROBLEM = "application/problem+json"
-BY_ENDPOINT = {operation.endpoint: operation for operation in OPERATIONS}
+CONTRACT = document(OPERATIONS)
+BY_ENDPOINT = {operation.name: operation for operation in OPERATIONS}
 
 
 class ContractClient(FlaskClient):
@@ -67,9 +69,9 @@ def check_good(answer: TestResponse, operation: Operation) -> None:
 
 def check_promised(answer: TestResponse, operation: Operation, body: object) -> None:
     """The document itself, as clients read it: the headers and the schema of this status."""
-    promised = document()["paths"][operation.path][operation.method]["responses"][str(answer.status_code)]
+    promised = CONTRACT["paths"][operation.path][operation.method]["responses"][str(answer.status_code)]
     for name, header in promised["headers"].items():
-        described = resolve(document(), header)
+        described = resolve(CONTRACT, header)
         assert name in answer.headers or not described["required"], f"{name} is missing"
         if name in answer.headers:
             value: Any = answer.headers[name]
@@ -85,5 +87,5 @@ def check_schema(value: object, schema: dict[str, Any]) -> None:
 
 @cache
 def validator(schema: str) -> Draft202012Validator:
-    components = simplejson.dumps(document()["components"], use_decimal=True)
+    components = simplejson.dumps(CONTRACT["components"], use_decimal=True)
     return Draft202012Validator(f'{{"components": {components}, "allOf": [{schema}]}}')

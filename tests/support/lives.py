@@ -9,14 +9,14 @@ from core.orders.errors import OrderError
 from core.orders.events import OrderEvent
 from core.orders.order import Order, decide, place
 from tests.support.examples import NOON, ORDER_ID, PLACE
-from webapp.contract.commands import OPERATIONS
+from webapp.operations import OPERATIONS
 
 LONGEST = 5  # events
 
 # What the operations' examples say, by field.
 VALUES: dict[str, Any] = {"order_id": ORDER_ID}
 for operation in OPERATIONS:
-    VALUES |= operation.body_example or {}
+    VALUES |= operation.example
 
 
 def _example(kind: type[Any]) -> Any:

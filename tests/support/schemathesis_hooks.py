@@ -13,7 +13,7 @@ from schemathesis.generation.meta import TestPhase
 
 from core.read_models.summary import PageEnd
 from webapp.api.cursor import encode_cursor
-from webapp.contract.header_fields import IDEMPOTENCY_KEY
+from webapp.api.header_fields import IDEMPOTENCY_KEY, REQUEST_HEADERS
 
 # `as_of` must not be in the future.
 times = st.datetimes(datetime(2000, 1, 1), datetime(2026, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
@@ -27,8 +27,8 @@ schemathesis.openapi.format("cursor", cursors)
 def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     """A key that comes twice by chance is what the service must refuse; and a second is wait enough."""
     headers = case.headers or {}
-    if re.fullmatch(IDEMPOTENCY_KEY["schema"]["pattern"], str(headers.get("Idempotency-Key", ""))):
-        headers["Idempotency-Key"] = str(uuid4())
+    if re.fullmatch(REQUEST_HEADERS[IDEMPOTENCY_KEY]["schema"]["pattern"], str(headers.get(IDEMPOTENCY_KEY, ""))):
+        headers[IDEMPOTENCY_KEY] = str(uuid4())
     # The coverage phase takes a bare 0 for text that the pattern allows, which wants quotes.
     if case.meta.generation.mode == GenerationMode.POSITIVE and str(headers.get("If-Match")) == "0":
         headers["If-Match"] = '"1"'

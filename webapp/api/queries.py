@@ -1,59 +1,142 @@
-"""The read side over HTTP: each endpoint asks one query of a read model, or of an order's past."""
+"""The queries: orders in lists, in numbers, and one with its items; as they are, or as they were."""
 
 from dataclasses import asdict
+from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
-from flask import Blueprint, Response
+from flask import Response
 from flask.typing import ResponseReturnValue
+from pydantic import BaseModel, PlainValidator, model_validator
 
+from core.api_keys import Scope
 from core.database import driver_connection
 from core.event_sourcing.postgres_store import PostgresEventStore
-from core.orders.errors import OrderNotFound
+from core.orders import values
+from core.orders.errors import InvalidValue, OrderNotFound
+from core.orders.order import Status
 from core.projection.status import shown_position
+from core.read_models import header, summary
 from core.read_models.details import OrderDetails, find_details
-from core.read_models.header import header_fields
-from core.read_models.history import NoSuchVersion, audit_trail, changes, details_as_of, details_at_version
+from core.read_models.history import NoSuchVersion, details_as_of, details_at_version
 from core.read_models.past_orders import list_orders_as_of, statistics_as_of
 from core.read_models.statistics import statistics
-from core.read_models.summary import OrderFilter, list_orders
+from core.read_models.summary import OrderFilter
 from core.read_models.wiring import PROJECTORS
-from webapp.api import headers
+from webapp.api import fields, header_fields, headers
 from webapp.api.cursor import encode_cursor
+from webapp.api.fields import Strict
+from webapp.api.operation import QUERIES, Answer, Operation
 from webapp.api.requests import read_query
-from webapp.api.schemas import (
-    STATUSES,
-    DiffQuery,
-    NoQuery,
-    OrderQuery,
-    OrdersOfStatusQuery,
-    OrdersQuery,
-    StatisticsQuery,
-)
 from webapp.api.waiting import order_is_shown, position_is_shown
 from webapp.database import db, read_session, release
 from webapp.problems import catalogue as problems
 
-bp = Blueprint("queries", __name__)
-
 DETAILS = {"details": PROJECTORS["details"]}
 SUMMARY = "summary"
 
+# Answers are not built through the models named ...Answer: that would cost time on every request and find nothing that
+# the tests do not find, which hold every answer to them. The contract calls them by their names without the ending.
 
-@bp.get("/orders")
-def index() -> ResponseReturnValue:
+
+# Lists.
+
+
+class StatisticsQuery(Strict):
+    min_position: fields.Counted | None = None
+    as_of: fields.Past | None = None
+
+
+class OrdersOfStatusQuery(StatisticsQuery):
+    limit: fields.PageSize = 50
+    cursor: fields.Cursor | None = None
+    customer_name: Annotated[
+        str | None,
+        PlainValidator(values.customer_name),
+        fields.text(values.NAME_LENGTH, "Exactly this name.", "山田太郎"),
+    ] = None
+    placed_from: fields.From | None = None
+    placed_to: fields.Before | None = None
+    min_total_amount: fields.LeastAmount | None = None
+
+
+class OrdersQuery(OrdersOfStatusQuery):
+    status: fields.OfStatus | None = None
+
+
+class OrderSummaryAnswer(BaseModel):
+    """An order without its items; `version` is the last event shown."""
+
+    order_id: fields.OrderId
+    customer_name: str
+    status: Status
+    total_amount: fields.Amount
+    placed_at: fields.Time
+    confirmed_at: fields.Time | None
+    shipped_at: fields.Time | None
+    cancelled_at: fields.Time | None
+    tracking_number: str | None
+    cancel_reason: str | None
+    version: fields.Version
+
+
+class OrderPageAnswer(BaseModel):
+    """Newest placed first; `next_cursor` is null on the last page."""
+
+    orders: list[OrderSummaryAnswer]
+    next_cursor: str | None
+
+
+def list_orders() -> ResponseReturnValue:
     query = read_query(OrdersQuery)
     return _page(query, query.status)
 
 
-@bp.get("/orders/status/<status>")
-def index_of_status(status: str) -> ResponseReturnValue:
-    if status not in STATUSES:
-        raise problems.NothingHere(f"A status is one of {', '.join(STATUSES)}.")
+def list_orders_of_status(status: str) -> ResponseReturnValue:
+    if status not in fields.STATUSES:
+        raise problems.NothingHere(f"A status is one of {', '.join(fields.STATUSES)}.")
     return _page(read_query(OrdersOfStatusQuery), status)
 
 
-@bp.get("/orders/statistics")
+def _page(query: OrdersOfStatusQuery, status: str | None) -> dict[str, Any]:
+    _require_position(query)
+    matching = OrderFilter(
+        status=status,
+        customer_name=query.customer_name,
+        placed_from=query.placed_from,
+        placed_to=query.placed_to,
+        min_total_amount=query.min_total_amount,
+    )
+    find = partial(list_orders_as_of, moment=query.as_of) if query.as_of else summary.list_orders
+    orders, end = find(read_session(), matching=matching, after=query.cursor, limit=query.limit)
+    return {
+        "orders": [header.header_fields(order) for order in orders],
+        "next_cursor": encode_cursor(end) if end else None,
+    }
+
+
+def _require_position(query: StatisticsQuery) -> None:
+    """Raises ReadModelBehind."""
+    position = query.min_position
+    if position is not None and not position_is_shown(SUMMARY, position, headers.wait_seconds()):
+        shown = min(shown_position(read_session(), SUMMARY, PROJECTORS[SUMMARY]), position - 1)
+        raise problems.ListBehind(shown)
+
+
+# Numbers.
+
+
+class OrderStatisticsAnswer(BaseModel):
+    """`total_revenue` is the sum of the total amounts of shipped orders."""
+
+    total_count: fields.NumberOfOrders
+    pending_count: fields.NumberOfOrders
+    confirmed_count: fields.NumberOfOrders
+    shipped_count: fields.NumberOfOrders
+    cancelled_count: fields.NumberOfOrders
+    total_revenue: fields.Sum
+
+
 def show_statistics() -> ResponseReturnValue:
     query = read_query(StatisticsQuery)
     _require_position(query)
@@ -61,7 +144,40 @@ def show_statistics() -> ResponseReturnValue:
     return asdict(statistics_as_of(session, query.as_of) if query.as_of else statistics(session))
 
 
-@bp.get("/orders/<order_id:order_id>")
+# One order.
+
+
+class OrderQuery(Strict):
+    """An order as it is, at least at `min_version`; or as it was at a version or a time."""
+
+    min_version: fields.Counted | None = None
+    version: fields.Counted | None = None
+    as_of: fields.Past | None = None
+
+    @model_validator(mode="after")
+    def _one_at_the_most(self) -> "OrderQuery":
+        if len(self.model_fields_set) > 1:
+            raise InvalidValue("version", "cannot be combined: give one of min_version, version and as_of")
+        return self
+
+
+class OrderItemAnswer(BaseModel):
+    """`version` is that of the event that added the item."""
+
+    version: fields.Version
+    product_name: str
+    quantity: fields.Quantity
+    unit_price: fields.Amount
+    subtotal: fields.Sum
+
+
+class OrderDetailsAnswer(OrderSummaryAnswer):
+    """An order with its items; `items_total` is their own sum."""
+
+    items: list[OrderItemAnswer]
+    items_total: fields.Sum
+
+
 def show_order(order_id: str) -> ResponseReturnValue:
     query = read_query(OrderQuery)
     if query.version is not None:
@@ -72,26 +188,6 @@ def show_order(order_id: str) -> ResponseReturnValue:
         details = _present(order_id, query.min_version or 1)
     tag = {"ETag": headers.etag(details.version)}
     return Response(status=304, headers=tag) if headers.client_has(details.version) else (_details(details), 200, tag)
-
-
-@bp.get("/orders/<order_id:order_id>/events")
-def show_events(order_id: str) -> ResponseReturnValue:
-    read_query(NoQuery)
-    return {"order_id": order_id, "events": [asdict(entry) for entry in audit_trail(db.session(), order_id)]}
-
-
-@bp.get("/orders/<order_id:order_id>/diff")
-def show_diff(order_id: str) -> ResponseReturnValue:
-    query = read_query(DiffQuery)
-    before, after = (
-        details_at_version(db.session(), order_id, version) for version in (query.from_version, query.to_version)
-    )
-    return {
-        "order_id": order_id,
-        "from_version": query.from_version,
-        "to_version": query.to_version,
-        "changes": [asdict(change) for change in changes(before, after)],
-    }
 
 
 def _present(order_id: str, version: int) -> OrderDetails:
@@ -113,31 +209,10 @@ def _present(order_id: str, version: int) -> OrderDetails:
     return details
 
 
-def _require_position(query: StatisticsQuery) -> None:
-    """Raises ReadModelBehind."""
-    position = query.min_position
-    if position is not None and not position_is_shown(SUMMARY, position, headers.wait_seconds()):
-        shown = min(shown_position(read_session(), SUMMARY, PROJECTORS[SUMMARY]), position - 1)
-        raise problems.ListBehind(shown)
-
-
-def _page(query: OrdersOfStatusQuery, status: str | None) -> dict[str, Any]:
-    _require_position(query)
-    matching = OrderFilter(
-        status=status,
-        customer_name=query.customer_name,
-        placed_from=query.placed_from,
-        placed_to=query.placed_to,
-        min_total_amount=query.min_total_amount,
-    )
-    find = partial(list_orders_as_of, moment=query.as_of) if query.as_of else list_orders
-    orders, end = find(read_session(), matching=matching, after=query.cursor, limit=query.limit)
-    return {"orders": [header_fields(order) for order in orders], "next_cursor": encode_cursor(end) if end else None}
-
-
 def _details(details: OrderDetails) -> dict[str, Any]:
     items = [
         {
+            "version": item.version,
             "product_name": item.product_name,
             "quantity": item.quantity,
             "unit_price": item.unit_price,
@@ -145,4 +220,123 @@ def _details(details: OrderDetails) -> dict[str, Any]:
         }
         for item in details.items.values()
     ]
-    return {**header_fields(details), "items": items, "items_total": details.items_total}
+    return {**header.header_fields(details), "items": items, "items_total": details.items_total}
+
+
+EXAMPLE_SUMMARY: dict[str, Any] = {
+    "order_id": fields.EXAMPLE_ORDER_ID,
+    "customer_name": "山田太郎",
+    "status": "pending",
+    "total_amount": Decimal("83000.00"),
+    "placed_at": fields.EXAMPLE_TIME,
+    "confirmed_at": None,
+    "shipped_at": None,
+    "cancelled_at": None,
+    "tracking_number": None,
+    "cancel_reason": None,
+    "version": 2,
+}
+EXAMPLE_ITEM = {
+    "version": 2,
+    "product_name": "ノートPC",
+    "quantity": 1,
+    "unit_price": Decimal("80000.00"),
+    "subtotal": Decimal("80000.00"),
+}
+PAGE = Answer(
+    status=200,
+    description="A page of the list.",
+    model=OrderPageAnswer,
+    example={"orders": [EXAMPLE_SUMMARY], "next_cursor": None},
+)
+LIST_HEADERS = (header_fields.PREFER, header_fields.REQUEST_ID)
+
+OPERATIONS = (
+    Operation(
+        method="get",
+        path="/orders",
+        view=list_orders,
+        scope=Scope.ORDERS_READ,
+        tag=QUERIES,
+        summary="List orders",
+        description="Newest placed first. Parameters combine.",
+        headers=LIST_HEADERS,
+        query=OrdersQuery,
+        answers=(PAGE,),
+        problems=(problems.INVALID, problems.READ_MODEL_BEHIND),
+    ),
+    Operation(
+        method="get",
+        path="/orders/status/{status}",
+        view=list_orders_of_status,
+        scope=Scope.ORDERS_READ,
+        tag=QUERIES,
+        summary="List the orders in one state",
+        headers=LIST_HEADERS,
+        query=OrdersOfStatusQuery,
+        answers=(PAGE,),
+        problems=(problems.INVALID, problems.READ_MODEL_BEHIND, problems.NOT_FOUND),
+    ),
+    Operation(
+        method="get",
+        path="/orders/statistics",
+        view=show_statistics,
+        scope=Scope.ORDERS_READ,
+        tag=QUERIES,
+        summary="Count orders, and sum the revenue",
+        headers=LIST_HEADERS,
+        query=StatisticsQuery,
+        answers=(
+            Answer(
+                status=200,
+                description="The numbers.",
+                model=OrderStatisticsAnswer,
+                example={
+                    "total_count": 1,
+                    "pending_count": 1,
+                    "confirmed_count": 0,
+                    "shipped_count": 0,
+                    "cancelled_count": 0,
+                    "total_revenue": Decimal("0.00"),
+                },
+            ),
+        ),
+        problems=(problems.INVALID, problems.READ_MODEL_BEHIND),
+    ),
+    Operation(
+        method="get",
+        path="/orders/{order_id}",
+        view=show_order,
+        scope=Scope.ORDERS_READ,
+        tag=QUERIES,
+        summary="Show an order",
+        description="As it is, or as it was; at most one of min_version, version and as_of may be given.",
+        headers=(header_fields.IF_NONE_MATCH, header_fields.PREFER, header_fields.REQUEST_ID),
+        query=OrderQuery,
+        answers=(
+            Answer(
+                status=200,
+                description="The order with its items.",
+                model=OrderDetailsAnswer,
+                headers=(header_fields.ETAG,),
+                example={**EXAMPLE_SUMMARY, "items": [EXAMPLE_ITEM], "items_total": Decimal("80000.00")},
+            ),
+            Answer(
+                status=304,
+                description="The client has it already.",
+                media_types=(),
+                headers=(header_fields.ETAG,),
+            ),
+        ),
+        problems=(
+            problems.INVALID,
+            problems.NOT_FOUND,
+            problems.ORDER_NOT_FOUND,
+            problems.EVENT_UNKNOWN,
+            problems.NO_SUCH_VERSION,
+            problems.NOT_PLACED_YET,
+            problems.READ_MODEL_BEHIND,
+        ),
+        link={"query.min_version": "$response.body#/version", "header.Prefer": "wait=5"},
+    ),
+)

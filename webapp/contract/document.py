@@ -1,22 +1,24 @@
 """The OpenAPI 3.1 document of the service, made from the table of operations and the models they name."""
 
 import re
+import tomllib
+from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from core.api_keys import Scope
-from webapp.contract import commands, header_fields, json_types, queries, service
-from webapp.contract.links import links
-from webapp.contract.operation import Answer, Operation
-from webapp.contract.schemas import component_schemas, problem_name, query_parameters, reference
+from webapp.api import fields, header_fields
+from webapp.api.headers import etag
+from webapp.api.operation import Answer, Operation
+from webapp.contract.schemas import component_schemas, problem_name, query_parameters, reference, schema_name
+from webapp.gate.auth import OPEN
 from webapp.problems.catalogue import PROBLEMS
 from webapp.problems.problem import Problem
 
 Json = dict[str, Any]
 
-OPERATIONS: tuple[Operation, ...] = (*commands.OPERATIONS, *queries.OPERATIONS, *service.OPERATIONS)
-
-VERSION = "0.1.0"  # that of pyproject.toml
+PROJECT = Path(__file__).parent.parent.parent / "pyproject.toml"  # the service is run where it lies, not installed
 
 SECURITY_SCHEME = "apiKey"
 
@@ -29,10 +31,10 @@ those you do not know."""
 PATH_PARAMETERS: dict[str, Json] = {
     "order_id": {
         "description": "The order's id, as placing it answered.",
-        "schema": {**json_types.ORDER_ID, "minLength": 1, "maxLength": 64},
-        "example": "019a5e3c-2b1f-7c40-9d51-7a2f5f3b8c1e",
+        "schema": {**fields.ORDER_ID, "minLength": 1, "maxLength": 64},
+        "example": fields.EXAMPLE_ORDER_ID,
     },
-    "status": {"description": "A state of orders.", "schema": json_types.STATUS, "example": "pending"},
+    "status": {"description": "A state of orders.", "schema": fields.STATUS, "example": "pending"},
     "slug": {
         "description": "The end of a problem's type.",
         "schema": {"type": "string", "pattern": "^[a-z0-9-]+$"},
@@ -42,47 +44,60 @@ PATH_PARAMETERS: dict[str, Json] = {
 
 
 @cache
-def document() -> Json:
+def document(operations: tuple[Operation, ...]) -> Json:
+    parameters = {
+        _component(name): {"name": name, "in": "header", **header}
+        for name, header in header_fields.REQUEST_HEADERS.items()
+    }
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Orderlog",
-            "version": VERSION,
+            "version": tomllib.loads(PROJECT.read_text())["project"]["version"],
             "description": DESCRIPTION,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/"}],
-        "tags": [{"name": tag} for tag in (commands.TAG, queries.TAG, service.TAG)],
-        "paths": _paths(),
+        "tags": [{"name": tag} for tag in dict.fromkeys(operation.tag for operation in operations)],
+        "paths": _paths(operations),
         "components": {
-            "schemas": component_schemas(OPERATIONS),
+            "schemas": component_schemas(operations),
             "examples": {slug: {"value": problem.document(problem.example)} for slug, problem in PROBLEMS.items()},
-            "parameters": {_component(name): header for name, header in header_fields.REQUEST_HEADERS.items()},
+            "parameters": parameters,
             "headers": header_fields.ANSWER_HEADERS,
             "securitySchemes": {SECURITY_SCHEME: _security_scheme()},
         },
     }
 
 
-def _paths() -> Json:
+def _paths(operations: tuple[Operation, ...]) -> Json:
     paths: dict[str, Json] = {}
-    for operation in OPERATIONS:
-        paths.setdefault(operation.path, {})[operation.method] = _operation(operation)
+    links = {operation.name: _link(operation) for operation in operations}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method] = _operation(operation, links)
     return paths
 
 
-def _operation(operation: Operation) -> Json:
+def _link(operation: Operation) -> Json:
+    """How this operation can follow a command, with the order of its answer."""
+    return {
+        "operationId": operation.name,
+        "parameters": {"order_id": "$response.body#/order_id", **operation.link},
+    }
+
+
+def _operation(operation: Operation, links: Json) -> Json:
     described: Json = {
         "operationId": operation.name,
         "summary": operation.summary,
         "description": operation.description,
         "tags": [operation.tag],
-        "security": [{SECURITY_SCHEME: [operation.scope]}] if operation.scope else [],
+        "security": [] if operation.scope == OPEN else [{SECURITY_SCHEME: [operation.scope]}],
         "parameters": _parameters(operation),
-        "responses": _responses(operation),
+        "responses": _responses(operation, links),
     }
     if operation.body is not None:
-        content = {"schema": reference(operation.body.__name__), "example": operation.body_example}
+        content = {"schema": reference(schema_name(operation.body)), "example": operation.example}
         described["requestBody"] = {"required": operation.body_required, "content": {"application/json": content}}
     return described
 
@@ -97,28 +112,37 @@ def _parameters(operation: Operation) -> list[Json]:
     return [*in_path, *in_query, *in_headers]
 
 
-def _responses(operation: Operation) -> Json:
+def _responses(operation: Operation, links: Json) -> Json:
     """By status, the good ones first."""
     responses: dict[str, Json] = {}
     for answer in operation.answers:
-        responses[str(answer.status)] = _answer(operation, answer)
+        responses[str(answer.status)] = _answer(answer)
+        if answer.status < 300 and operation.follows:
+            responses[str(answer.status)]["links"] = {name: links[name] for name in operation.follows}
     for status in sorted({problem.status for problem in operation.every_problem}):
         of_status = [problem for problem in operation.every_problem if problem.status == status]
         responses[str(status)] = _problems(of_status)
     return responses
 
 
-def _answer(operation: Operation, answer: Answer) -> Json:
-    described: Json = {"description": answer.description, "headers": _headers(answer.headers)}
+def _answer(answer: Answer) -> Json:
+    described: Json = {"description": answer.description, "headers": _answer_headers(answer)}
     schema = {"type": "object"} if answer.media_types == ("application/json",) else {"type": "string"}
     if answer.model is not None:
-        schema = reference(answer.model.__name__)
+        schema = reference(schema_name(answer.model))
     example = {} if answer.example is None else {"example": answer.example}
     if answer.media_types:
         described["content"] = {media_type: {"schema": schema, **example} for media_type in answer.media_types}
-    if answer.status < 300 and operation.leads_to:
-        described["links"] = links(operation)
     return described
+
+
+def _answer_headers(answer: Answer) -> Json:
+    """The ETag's example is the version of the answer's example."""
+    headers = _headers(answer.headers)
+    if header_fields.ETAG in headers and isinstance(answer.example, Mapping):
+        tag = etag(answer.example["version"])
+        headers[header_fields.ETAG] = {**header_fields.ANSWER_HEADERS[header_fields.ETAG], "example": tag}
+    return headers
 
 
 def _problems(problems: list[Problem]) -> Json:

@@ -1,19 +1,22 @@
 """The contract over HTTP: `/openapi.json`, a page for people at `/docs`, and a page about each type of problem."""
 
 from pathlib import Path
+from typing import Any
 
-from flask import Blueprint, Flask, Response, current_app, render_template, request
+from flask import Response, current_app, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
+from webapp.api.operation import SERVICE, Answer, Operation
 from webapp.contract.document import document
 from webapp.contract.reading import chapters
+from webapp.gate.auth import OPEN
+from webapp.problems import catalogue as problems
 from webapp.problems.catalogue import PROBLEMS
 from webapp.problems.problem import Problem
 
-bp = Blueprint("contract", __name__, template_folder="templates")
-
-STYLE_SHEET = Path(__file__).parent / "assets" / "page.css"
+OPERATIONS_SHOWN = "orderlog-operations"
+STYLE_SHEET = "style_sheet"  # the endpoint: a part of the pages, and no operation
 
 # Scripts may come from here alone, and there are none.
 CONTENT_SECURITY_POLICY = (
@@ -22,27 +25,19 @@ CONTENT_SECURITY_POLICY = (
 )
 
 
-def init_app(app: Flask) -> None:
-    app.register_blueprint(bp)
-    app.add_url_rule("/problems/<slug>", "problem", explain)
+def show_contract() -> ResponseReturnValue:
+    return Response(current_app.json.dumps(_document()), content_type="application/json")
 
 
-@bp.get("/openapi.json")
-def openapi() -> ResponseReturnValue:
-    return Response(current_app.json.dumps(document()), content_type="application/json")
+def show_docs() -> ResponseReturnValue:
+    return _page(render_template("docs.html", info=_document()["info"], chapters=chapters(_document())))
 
 
-@bp.get("/docs")
-def docs() -> ResponseReturnValue:
-    return _page(render_template("docs.html", info=document()["info"], chapters=chapters(document())))
-
-
-@bp.get("/docs/page.css")
 def style_sheet() -> ResponseReturnValue:
-    return Response(STYLE_SHEET.read_text(), mimetype="text/css")
+    return Response((Path(__file__).parent / "assets" / "page.css").read_text(), mimetype="text/css")
 
 
-def explain(slug: str) -> ResponseReturnValue:
+def explain_problem(slug: str) -> ResponseReturnValue:
     """A page for browsers, plain text for everyone else."""
     problem = PROBLEMS.get(slug)
     if problem is None:
@@ -55,6 +50,10 @@ def explain(slug: str) -> ResponseReturnValue:
     answer = _page(render_template("problem.html", **shown)) if accepted == "text/html" else _text(problem, shown)
     answer.vary.add("Accept")
     return answer
+
+
+def _document() -> dict[str, Any]:
+    return document(current_app.extensions[OPERATIONS_SHOWN])
 
 
 def _page(html: str) -> Response:
@@ -71,3 +70,37 @@ def _text(problem: Problem, shown: dict[str, object]) -> Response:
         )
     )
     return Response(text, content_type="text/plain; charset=utf-8")
+
+
+OPERATIONS = (
+    Operation(
+        method="get",
+        path="/openapi.json",
+        view=show_contract,
+        scope=OPEN,
+        tag=SERVICE,
+        summary="This contract",
+        answers=(Answer(status=200, description="OpenAPI 3.1."),),
+        problems=(),
+    ),
+    Operation(
+        method="get",
+        path="/docs",
+        view=show_docs,
+        scope=OPEN,
+        tag=SERVICE,
+        summary="This contract, for people",
+        answers=(Answer(status=200, description="A page.", media_types=("text/html",)),),
+        problems=(),
+    ),
+    Operation(
+        method="get",
+        path="/problems/{slug}",
+        view=explain_problem,
+        scope=OPEN,
+        tag=SERVICE,
+        summary="What a problem's type means, and what to do",
+        answers=(Answer(status=200, description="A page, or plain text.", media_types=("text/plain", "text/html")),),
+        problems=(problems.NOT_FOUND,),
+    ),
+)

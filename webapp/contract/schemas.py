@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
-from webapp.contract.operation import NO_OPERATION, Operation
+from webapp.api.operation import NO_OPERATION, Operation
 from webapp.problems.problem import Problem
 
 Schema = dict[str, Any]
@@ -14,14 +14,21 @@ Schema = dict[str, Any]
 REFERENCE = "#/components/schemas/{model}"
 
 
-class WithoutTitles(GenerateJsonSchema):
-    """A field's name is title enough."""
+class Generator(GenerateJsonSchema):
+    """A field's name is title enough; a model of an answer needs its ending only beside the class of core."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
 
     def get_title_from_name(self, name: str) -> str:
         return name
+
+    def normalize_name(self, name: str) -> str:
+        return super().normalize_name(name).removesuffix("Answer")
+
+
+def schema_name(model: type[BaseModel]) -> str:
+    return model.__name__.removesuffix("Answer")
 
 
 def reference(name: str) -> Schema:
@@ -30,18 +37,18 @@ def reference(name: str) -> Schema:
 
 def component_schemas(operations: tuple[Operation, ...]) -> dict[str, Schema]:
     """By name, in alphabetical order."""
-    _, generated = models_json_schema([*_models(operations)], ref_template=REFERENCE, schema_generator=WithoutTitles)
+    _, generated = models_json_schema([*_models(operations)], ref_template=REFERENCE, schema_generator=Generator)
     schemas: dict[str, Schema] = generated["$defs"]
     every_problem = {problem for operation in operations for problem in operation.every_problem} | {*NO_OPERATION}
     documents = {problem_name(problem): _of_type(problem, schemas) for problem in every_problem}
     bases = {problem.model.__name__ for problem in every_problem}
-    kept = {name: schema for name, schema in schemas.items() if name not in bases}
+    kept = {name: {**schema, "title": name} for name, schema in schemas.items() if name not in bases}
     return dict(sorted((kept | documents).items()))
 
 
 def query_parameters(model: type[BaseModel]) -> Iterator[Schema]:
     """One per field. A query has no null: leaving a parameter out says it."""
-    schema = model.model_json_schema(schema_generator=WithoutTitles)
+    schema = model.model_json_schema(schema_generator=Generator)
     for name, field in schema["properties"].items():
         of_value = next(iter(field.get("anyOf", [field])))
         examples = of_value.get("examples", [])

@@ -9,7 +9,7 @@ from core.logs import bind
 
 logger = logging.getLogger(__name__)
 
-PROBES = {"health.livez", "health.readyz"}
+PROBES = {"livez", "readyz"}
 
 
 def init_app(app: Flask) -> None:

@@ -12,7 +12,7 @@ from redis.retry import Retry
 
 REDIS_SECONDS = 0.1  # more than that, and the count goes on in memory
 IN_MEMORY = "memory://"  # instead of a Redis' URL: each process counts for itself
-PROBES = {"health.livez", "health.readyz"}
+PROBES = {"livez", "readyz"}
 
 STORAGE_OPTIONS: dict[str, Any] = {
     "socket_connect_timeout": REDIS_SECONDS,

@@ -1,23 +1,65 @@
 """`/livez` and `/readyz`: whether the process runs, and whether it can serve."""
 
-from flask import Blueprint
+from typing import Literal
+
 from flask.typing import ResponseReturnValue
+from pydantic import BaseModel
 
+from webapp.api.operation import SERVICE, Answer, Operation
+from webapp.gate.auth import OPEN
 from webapp.health.readiness import OK, checks
-from webapp.problems.catalogue import NotReady
-
-bp = Blueprint("health", __name__)
+from webapp.problems.catalogue import NOT_READY, NotReady
 
 
-@bp.get("/livez")
+class Liveness(BaseModel):
+    status: Literal["alive"]
+
+
 def livez() -> ResponseReturnValue:
     return {"status": "alive"}
 
 
-@bp.get("/readyz")
+class Readiness(BaseModel):
+    """`checks` says what is wrong, or "ok"; a service that is degraded works, but news may be late."""
+
+    status: Literal["ready", "degraded"]
+    checks: dict[str, str]
+
+
 def readyz() -> ResponseReturnValue:
     """503 while PostgreSQL is away or not migrated; without a broker or catch-up news may be late."""
     found = checks()
     if found["postgresql"] != OK:
         raise NotReady(found)
     return {"status": "ready" if set(found.values()) == {OK} else "degraded", "checks": found}
+
+
+OPERATIONS = (
+    Operation(
+        method="get",
+        path="/livez",
+        view=livez,
+        scope=OPEN,
+        tag=SERVICE,
+        summary="Whether the process runs",
+        answers=(Answer(status=200, description="It runs.", model=Liveness, example={"status": "alive"}),),
+        problems=(),
+    ),
+    Operation(
+        method="get",
+        path="/readyz",
+        view=readyz,
+        scope=OPEN,
+        tag=SERVICE,
+        summary="Whether it can serve",
+        answers=(
+            Answer(
+                status=200,
+                description="It can.",
+                model=Readiness,
+                example={"status": "ready", "checks": {"postgresql": "ok", "redis": "ok", "catch_up": "ok"}},
+            ),
+        ),
+        problems=(NOT_READY,),
+    ),
+)

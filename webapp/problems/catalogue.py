@@ -28,10 +28,10 @@ from core.orders.errors import (
 )
 from core.orders.order import Status
 from core.read_models.history import NoSuchVersion, NotPlacedYet
+from webapp.api.fields import EXAMPLE_ORDER_ID as ORDER_ID
 from webapp.api.headers import InvalidHeader, InvalidIdempotencyKey
 from webapp.api.json_text import InvalidJson, MalformedJson
 from webapp.api.requests import InvalidRequest, UnsupportedMediaType
-from webapp.contract.examples import ORDER_ID
 from webapp.gate.auth import MissingKey, MissingScope, OnlyForThisMachine
 from webapp.gate.rate_limits import LimitReached
 from webapp.problems.problem import (

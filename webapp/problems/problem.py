@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from core.api_keys import Scope
 from core.orders.order import Status
 from core.safe_errors import is_ours
-from webapp.contract.answers import Version
+from webapp.api.fields import Version
 
 
 class ProblemDocument(BaseModel):

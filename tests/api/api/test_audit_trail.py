@@ -89,8 +89,8 @@ def test_each_event_is_told_in_a_sentence_under_its_stored_name(
 
 def test_each_event_says_when_and_where_in_the_log_it_is(client: FlaskClient) -> None:
     before = datetime.now(UTC)
-    order_id = order_after(client, "add_item", "confirm")
-    position = read(send(client, "ship", order_id))["position"]
+    order_id = order_after(client, "add_item", "confirm_order")
+    position = read(send(client, "ship_order", order_id))["position"]
 
     entries = trail(client, order_id)
 
@@ -104,7 +104,7 @@ def test_each_event_says_when_and_where_in_the_log_it_is(client: FlaskClient) ->
 
 
 def test_each_command_has_a_cause_of_its_own(client: FlaskClient) -> None:
-    entries = trail(client, order_after(client, "add_item", "confirm"))
+    entries = trail(client, order_after(client, "add_item", "confirm_order"))
 
     causes = [entry["causation_id"] for entry in entries]
     assert len(set(causes)) == 3
@@ -127,7 +127,7 @@ def test_who_did_it_is_what_the_event_says(client: FlaskClient, sessions: sessio
 def test_the_trail_needs_no_read_model_and_changes_add_up_to_the_order(
     client: FlaskClient, sessions: sessionmaker[Session]
 ) -> None:
-    order_id = order_after(client, "add_item", "add_item", "confirm", "ship")
+    order_id = order_after(client, "add_item", "add_item", "confirm_order", "ship_order")
     fields: dict[str, Any] = {}
     for name, (before, after) in itertools.chain.from_iterable(
         changed(entry).items() for entry in trail(client, order_id)
@@ -184,4 +184,4 @@ def test_an_event_of_a_later_release_is_said_clearly(client: FlaskClient, sessio
         assert int(answer.headers["Retry-After"]) > 0
     problem(client.get(f"/orders/{ORDER_ID}?version=2"), 503, "event-unknown")
     with nothing_stored(sessions):
-        problem(send(client, "confirm", ORDER_ID), 503, "event-unknown")
+        problem(send(client, "confirm_order", ORDER_ID), 503, "event-unknown")

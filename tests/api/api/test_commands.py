@@ -16,10 +16,8 @@ from core.database import driver_connection
 from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.postgres_store import PostgresEventStore
 from core.orders.events import OrderCancelled, OrderConfirmed, OrderEvent, OrderItemAdded, OrderPlaced, OrderShipped
-from tests.support.calls import BEFORE, COMMANDS, accepted, nothing_stored, order_after, place, problem, read, send
+from tests.support.calls import BEFORE, CHANGES, accepted, nothing_stored, order_after, place, problem, read, send
 from tests.support.hints import Queue, body
-
-CHANGES = [command for command in COMMANDS if command != "place"]
 
 
 def history(sessions: sessionmaker[Session], order_id: str) -> list[RecordedEvent]:
@@ -85,16 +83,16 @@ def test_an_added_item_is_stored_as_said(client: FlaskClient, sessions: sessionm
 
 
 def test_a_confirmation_is_stored(client: FlaskClient, sessions: sessionmaker[Session]) -> None:
-    order_id = order_after(client, "add_item", "confirm")
+    order_id = order_after(client, "add_item", "confirm_order")
 
     assert isinstance(last_event(sessions, order_id), OrderConfirmed)
 
 
-@pytest.mark.parametrize("before", [(), ("add_item", "confirm")])
+@pytest.mark.parametrize("before", [(), ("add_item", "confirm_order")])
 def test_a_cancellation_is_stored_with_its_reason(
     client: FlaskClient, sessions: sessionmaker[Session], before: tuple[str, ...]
 ) -> None:
-    order_id = order_after(client, *before, "cancel")
+    order_id = order_after(client, *before, "cancel_order")
 
     cancelled = last_event(sessions, order_id)
     assert isinstance(cancelled, OrderCancelled)
@@ -102,7 +100,7 @@ def test_a_cancellation_is_stored_with_its_reason(
 
 
 def test_a_shipment_is_stored_with_its_tracking_number(client: FlaskClient, sessions: sessionmaker[Session]) -> None:
-    order_id = order_after(client, "add_item", "confirm", "ship")
+    order_id = order_after(client, "add_item", "confirm_order", "ship_order")
 
     shipped = last_event(sessions, order_id)
     assert isinstance(shipped, OrderShipped)
@@ -157,12 +155,12 @@ def test_versions_count_each_order_by_itself(client: FlaskClient) -> None:
 
 def test_a_command_shows_at_once_in_what_later_commands_may(client: FlaskClient) -> None:
     """The write side does not ask a read model; nothing has been projected here."""
-    order_id = order_after(client, "add_item", "confirm")
+    order_id = order_after(client, "add_item", "confirm_order")
 
     problem(send(client, "add_item", order_id), 409, "refused-by-status")
 
 
-@pytest.mark.parametrize("life", [("add_item", "add_item", "confirm", "ship"), ("cancel",)])
+@pytest.mark.parametrize("life", [("add_item", "add_item", "confirm_order", "ship_order"), ("cancel_order",)])
 def test_each_command_sends_one_hint(client: FlaskClient, queue: Queue, life: tuple[str, ...]) -> None:
     order_id = place(client)
     assert queue.versions(order_id, expected=1) == [1]
@@ -175,7 +173,7 @@ def test_each_command_sends_one_hint(client: FlaskClient, queue: Queue, life: tu
 def test_a_hint_is_json_and_carries_the_id_and_version_alone(client: FlaskClient, queue: Queue) -> None:
     order_id = place(client, customer_name="佐藤花子", total_amount=12345.67)
     send(client, "add_item", order_id, product_name="マウスパッド", quantity=4321, unit_price=98765)
-    send(client, "cancel", order_id, reason="Lieferung zu teuer")
+    send(client, "cancel_order", order_id, reason="Lieferung zu teuer")
     assert queue.versions(order_id, expected=3) == [1, 2, 3]
 
     for version, message in enumerate(queue.messages(order_id), start=1):
@@ -196,7 +194,7 @@ def test_a_refused_command_sends_no_hint(client: FlaskClient, queue: Queue, sess
     order_id = place(client)
 
     with nothing_stored(sessions):
-        problem(send(client, "confirm", order_id), 409, "refused-by-status")
+        problem(send(client, "confirm_order", order_id), 409, "refused-by-status")
         problem(send(client, "add_item", order_id, quantity=0), 422, "invalid-request")
 
     send(client, "add_item", order_id)  # hints go out in turn, so any of the two above would lie before this one

@@ -95,7 +95,7 @@ def test_fifty_orders_placed_at_once_are_all_stored(app: Flask, sessions: sessio
 def test_of_many_cancellations_one_is_stored(app: Flask, sessions: sessionmaker[Session]) -> None:
     order_id = place(app.test_client())
 
-    answers = at_once(app, [partial(send, command="cancel", order_id=order_id)] * 10)
+    answers = at_once(app, [partial(send, command="cancel_order", order_id=order_id)] * 10)
 
     assert Counter(answer.status_code for answer in answers) == {200: 1, 409: 9}
     for answer in answers:
@@ -107,7 +107,7 @@ def test_of_many_cancellations_one_is_stored(app: Flask, sessions: sessionmaker[
 def test_no_item_gets_in_after_a_confirmation(app: Flask, sessions: sessionmaker[Session]) -> None:
     for _ in range(5):
         order_id = order_after(app.test_client(), "add_item")
-        confirm: Ask[Answer] = partial(send, command="confirm", order_id=order_id)
+        confirm: Ask[Answer] = partial(send, command="confirm_order", order_id=order_id)
 
         answers = at_once(app, [confirm, *(add(order_id, number) for number in range(5))])
         confirmed, added = answers[0], answers[1:]
@@ -168,7 +168,7 @@ def test_a_command_that_loses_some_races_is_tried_again(client: FlaskClient, ses
     order_id = order_after(client, "add_item")
 
     with somebody_else_first(sessions, LAPTOP_ADDED, times=3) as lost:
-        answer = send(client, "confirm", order_id)
+        answer = send(client, "confirm_order", order_id)
 
     assert lost == [3, 4, 5]
     accepted(answer, order_id, version=6)
@@ -180,14 +180,14 @@ def test_a_command_that_loses_every_race_is_told_so_and_stores_nothing(
     order_id = order_after(client, "add_item")
 
     with somebody_else_first(sessions, LAPTOP_ADDED, times=1000) as lost:
-        document = problem(send(client, "confirm", order_id), 409, "concurrent-change")
+        document = problem(send(client, "confirm_order", order_id), 409, "concurrent-change")
 
     assert order_id in document["detail"]
     assert len(lost) == ATTEMPTS
     stream = history(sessions, order_id)
     assert [recorded.version for recorded in stream] == list(range(1, 3 + ATTEMPTS))
     assert all(isinstance(recorded.event, OrderItemAdded) for recorded in stream[1:])
-    assert read(send(client, "confirm", order_id))["version"] == 3 + ATTEMPTS  # as it was advised
+    assert read(send(client, "confirm_order", order_id))["version"] == 3 + ATTEMPTS  # as it was advised
 
 
 def test_a_retried_command_decides_on_what_the_winner_changed(
@@ -206,7 +206,7 @@ def test_a_retried_command_decides_on_what_the_winner_changed(
 def test_placing_under_an_id_that_was_taken_in_the_same_moment_is_refused(
     client: FlaskClient, sessions: sessionmaker[Session]
 ) -> None:
-    path, body = COMMANDS["place"]
+    path, body = COMMANDS["place_order"]
 
     with somebody_else_first(sessions, PLACED) as lost:
         document = problem(client.post(path, json=body), 409, "order-already-placed")

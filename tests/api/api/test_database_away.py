@@ -54,11 +54,11 @@ def test_a_postgresql_that_was_killed_and_comes_back(tmp_path: Path, valkey: Val
         assert time.monotonic() - asked < 5
         for answer in answers:
             assert_away(answer)
-        assert list(faults(send(client, "cancel", order_id, reason=""))) == ["#/reason"]  # needs no database
+        assert list(faults(send(client, "cancel_order", order_id, reason=""))) == ["#/reason"]  # needs no database
         problem(client.get("/nowhere"), 404, "not-found")
 
         postgres.start()
-        accepted(send(client, "confirm", order_id), order_id, version=3)
+        accepted(send(client, "confirm_order", order_id), order_id, version=3)
         close(app)
 
 

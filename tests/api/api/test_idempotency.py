@@ -73,10 +73,10 @@ def test_without_a_key_or_with_another_a_command_is_run_again(client: FlaskClien
 
 def test_the_first_answer_is_given_even_when_the_order_has_moved_on(client: FlaskClient) -> None:
     order_id = order_after(client, "add_item")
-    first = send(client, "confirm", order_id, {**KEY, "If-Match": '"2"'})
-    send(client, "ship", order_id)
+    first = send(client, "confirm_order", order_id, {**KEY, "If-Match": '"2"'})
+    send(client, "ship_order", order_id)
 
-    assert told(send(client, "confirm", order_id, {**KEY, "If-Match": '"2"'})) == told(first)
+    assert told(send(client, "confirm_order", order_id, {**KEY, "If-Match": '"2"'})) == told(first)
 
 
 def test_the_same_values_are_the_same_body_however_they_are_written(client: FlaskClient) -> None:
@@ -100,8 +100,8 @@ def test_the_key_of_another_request_is_refused(client: FlaskClient, sessions: se
         for command, order_id, fields in (
             ("add_item", one, {"quantity": 2}),
             ("add_item", other, {}),
-            ("confirm", one, {}),
-            ("place", "", {}),
+            ("confirm_order", one, {}),
+            ("place_order", "", {}),
         ):
             problem(send(client, command, order_id, KEY, **fields), 422, "idempotency-key-reused")
 
@@ -114,7 +114,7 @@ def test_a_request_that_is_refused_leaves_its_key_free(client: FlaskClient, sess
     problem(send(client, "add_item", order_id, KEY, quantity=0), 422, "invalid-request")
     problem(client.post("/orders", data=b"{", content_type="application/json", headers=KEY), 400, "not-json")
     problem(send(client, "add_item", "ORDER-404", KEY), 404, "order-not-found")
-    problem(send(client, "confirm", order_id, KEY), 409, "refused-by-status")
+    problem(send(client, "confirm_order", order_id, KEY), 409, "refused-by-status")
     problem(send(client, "add_item", order_id, {**KEY, "If-Match": '"7"'}), 412, "order-has-moved-on")
 
     assert keys(sessions) == 0
@@ -129,29 +129,29 @@ MALFORMED = ["", " ", "two words", '"', '""', '"open', "a\\b", 'a"b', "schlüsse
 @pytest.mark.parametrize("key", MALFORMED)
 def test_a_key_that_is_malformed_is_refused(client: FlaskClient, sessions: sessionmaker[Session], key: str) -> None:
     with nothing_stored(sessions):
-        answer = client.post("/orders", json=COMMANDS["place"][1], headers={"Idempotency-Key": key})
+        answer = client.post("/orders", json=COMMANDS["place_order"][1], headers={"Idempotency-Key": key})
 
         assert "Idempotency-Key" in problem(answer, 400, "invalid-header")["detail"]
 
 
 def test_a_key_may_be_a_string_of_structured_fields_or_bare(client: FlaskClient) -> None:
     for key in ("!", "x" * 255, "order:2026/01"):
-        first = send(client, "place", "", {"Idempotency-Key": key})
-        assert told(send(client, "place", "", {"Idempotency-Key": f'"{key}"'})) == told(first)
+        first = send(client, "place_order", "", {"Idempotency-Key": key})
+        assert told(send(client, "place_order", "", {"Idempotency-Key": f'"{key}"'})) == told(first)
 
 
 def test_an_expired_key_counts_as_new(app: Flask, client: FlaskClient, sessions: sessionmaker[Session]) -> None:
     app.config["IDEMPOTENCY_HOURS"] = 2
-    first = send(client, "place", "", KEY)
+    first = send(client, "place_order", "", KEY)
 
     run(sessions, "UPDATE idempotency_keys SET created_at = now() - interval '119 minutes'")
-    assert told(send(client, "place", "", KEY)) == told(first)
+    assert told(send(client, "place_order", "", KEY)) == told(first)
 
     run(sessions, "UPDATE idempotency_keys SET created_at = now() - interval '121 minutes'")
-    later = send(client, "place", "", KEY, total_amount=1)
+    later = send(client, "place_order", "", KEY, total_amount=1)
     assert "Idempotent-Replayed" not in later.headers
     assert read(later)["order_id"] != read(first)["order_id"]
-    assert told(send(client, "place", "", KEY, total_amount=1)) == told(later)
+    assert told(send(client, "place_order", "", KEY, total_amount=1)) == told(later)
     assert keys(sessions) == 1
 
 
@@ -159,7 +159,7 @@ def test_an_expired_key_counts_as_new(app: Flask, client: FlaskClient, sessions:
 def test_of_two_with_an_expired_key_one_is_run(
     app: Flask, sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch, freed: bool
 ) -> None:
-    send(app.test_client(), "place", "", KEY)
+    send(app.test_client(), "place_order", "", KEY)
     run(sessions, "UPDATE idempotency_keys SET created_at = now() - interval '2 years'")
     before, others = stored_events(sessions), list[Answer]()
     really_look = PostgresEventStore.outcome
@@ -169,11 +169,11 @@ def test_of_two_with_an_expired_key_one_is_run(
         if freed:
             assert really_look(store, key) is None
         with ThreadPoolExecutor(1) as thread:
-            others.append(thread.submit(send, app.test_client(), "place", "", KEY).result())
+            others.append(thread.submit(send, app.test_client(), "place_order", "", KEY).result())
         return None if freed else really_look(store, key)
 
     monkeypatch.setattr(PostgresEventStore, "outcome", let_another_be_first)
-    late = send(app.test_client(), "place", "", KEY)
+    late = send(app.test_client(), "place_order", "", KEY)
 
     assert [told(other) for other in others] == [told(late)]
     assert late.headers["Idempotent-Replayed"] == "true"
@@ -197,7 +197,7 @@ def test_fifty_at_once_on_two_processes_place_one_order(
 ) -> None:
     with WebServer(database_url, valkey.url, tmp_path / "web.log", processes=2) as web:
         with ThreadPoolExecutor(AT_ONCE) as threads:
-            sent = [threads.submit(send, web.client, "place", "", KEY) for _ in range(AT_ONCE)]
+            sent = [threads.submit(send, web.client, "place_order", "", KEY) for _ in range(AT_ONCE)]
         answers = [each.result() for each in sent]
 
     assert stored_events(sessions) == 1
@@ -218,11 +218,11 @@ def place_on_a_dying_server(database_url: str, redis_url: str, flag: Path, app: 
     with WebServer(database_url, redis_url, flag.parent / "web.log", app=factory, DIE=str(flag)) as web:
         flag.touch()
         with pytest.raises((HTTPException, OSError)):
-            send(web.client, "place", "", KEY)
+            send(web.client, "place_order", "", KEY)
         assert not flag.exists()
         while True:  # until the process is there again
             with suppress(HTTPException, OSError):
-                return send(web.client, "place", "", KEY)
+                return send(web.client, "place_order", "", KEY)
 
 
 def test_a_crash_between_commit_and_answer_leaves_the_first_result_to_the_retry(
@@ -256,8 +256,8 @@ def test_a_commit_that_fails_leaves_neither_event_nor_key(client: FlaskClient, s
         FOR EACH ROW EXECUTE FUNCTION refuse()
         """,
     )
-    problem(send(client, "place", "", KEY), 503, "database-away")
+    problem(send(client, "place_order", "", KEY), 503, "database-away")
     assert stored_events(sessions) == keys(sessions) == 0
 
     run(sessions, "DROP TRIGGER refuses ON idempotency_keys")
-    assert "Idempotent-Replayed" not in send(client, "place", "", KEY).headers
+    assert "Idempotent-Replayed" not in send(client, "place_order", "", KEY).headers

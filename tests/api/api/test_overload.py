@@ -33,7 +33,7 @@ def hasty(database_url: str, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPat
 
 
 def assert_busy_soon(client: FlaskClient, method: str, path: str, headers: dict[str, str] | None = None) -> None:
-    body = COMMANDS["place"][1] if method == "POST" else None
+    body = COMMANDS["place_order"][1] if method == "POST" else None
     asked = time.monotonic()
 
     answer = client.open(path, method=method, json=body, headers=headers)

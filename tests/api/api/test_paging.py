@@ -152,7 +152,7 @@ def test_pages_do_not_skip_while_orders_leave_the_status(client: FlaskClient, se
     for page in pages(client, "/orders/status/pending", limit=2):
         walked += page
         for order_id in page:
-            send(client, "cancel", order_id)
+            send(client, "cancel_order", order_id)
         show_everything(sessions)
 
     assert walked == pending[::-1]
@@ -165,7 +165,7 @@ def test_the_order_a_cursor_names_may_be_gone(client: FlaskClient, sessions: ses
     show_everything(sessions)
     page = get(client, limit=2, status="pending")
 
-    send(client, "cancel", ids(page)[-1])
+    send(client, "cancel_order", ids(page)[-1])
     show_everything(sessions)
 
     assert ids(get(client, limit=2, status="pending", cursor=page["next_cursor"])) == ["ORDER-1", "ORDER-0"]

@@ -17,9 +17,9 @@ from tests.support.examples import ADD_LAPTOP, CANCEL, CONFIRM, LAPTOP_ADDED, MI
 from tests.support.streams import append, handle
 
 LIVES = {
-    "shipped": [("add_item", LAPTOP), ("add_item", MICE), ("confirm", {}), ("ship", {})],
-    "cancelled": [("add_item", LAPTOP), ("cancel", {})],
-    "cancelled after confirming": [("add_item", MICE), ("confirm", {}), ("cancel", {})],
+    "shipped": [("add_item", LAPTOP), ("add_item", MICE), ("confirm_order", {}), ("ship_order", {})],
+    "cancelled": [("add_item", LAPTOP), ("cancel_order", {})],
+    "cancelled after confirming": [("add_item", MICE), ("confirm_order", {}), ("cancel_order", {})],
 }
 
 

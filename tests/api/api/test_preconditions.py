@@ -13,7 +13,7 @@ from local.servers import ValkeyServer
 from tests.api.api.test_concurrency import at_once, somebody_else_first
 from tests.support.calls import (
     BEFORE,
-    COMMANDS,
+    CHANGES,
     accepted,
     nothing_stored,
     order_after,
@@ -27,14 +27,12 @@ from tests.support.calls import (
 from tests.support.examples import LAPTOP_ADDED
 from tests.support.web_server import WebServer
 
-CHANGES = [command for command in COMMANDS if command != "place"]
-
 
 def test_every_answer_about_an_order_has_its_version_as_its_tag(
     client: FlaskClient, sessions: sessionmaker[Session]
 ) -> None:
     order_id = place(client)
-    for version, command in enumerate(["add_item", "confirm", "ship"], start=2):
+    for version, command in enumerate(["add_item", "confirm_order", "ship_order"], start=2):
         assert send(client, command, order_id).headers["ETag"] == f'"{version}"'
     show_everything(sessions)
 
@@ -95,7 +93,7 @@ def test_of_two_clients_that_saw_the_same_version_one_wins(app: Flask, sessions:
         order_id = place(app.test_client())
         before = stored_events(sessions)
         add = partial(send, command="add_item", order_id=order_id, headers={"If-Match": '"1"'})
-        cancel = partial(send, command="cancel", order_id=order_id, headers={"If-Match": '"1"'})
+        cancel = partial(send, command="cancel_order", order_id=order_id, headers={"If-Match": '"1"'})
 
         answers = at_once(app, [add, cancel, add, cancel])
 

@@ -63,12 +63,19 @@ def test_details_show_the_whole_order(client: FlaskClient, sessions: sessionmake
         **shipped_summary(),
         "items": [
             {
+                "version": 2,
                 "product_name": "ノートPC",
                 "quantity": 1,
                 "unit_price": Decimal("80000.00"),
                 "subtotal": Decimal("80000.00"),
             },
-            {"product_name": "マウス", "quantity": 2, "unit_price": Decimal("1500.00"), "subtotal": Decimal("3000.00")},
+            {
+                "version": 3,
+                "product_name": "マウス",
+                "quantity": 2,
+                "unit_price": Decimal("1500.00"),
+                "subtotal": Decimal("3000.00"),
+            },
         ],
         "items_total": Decimal("83000.00"),
     }
@@ -149,7 +156,7 @@ def test_revenue_is_a_number_with_its_digits(client: FlaskClient, sessions: sess
 
     for amount in ("999999999999.99", "0.02", "0.10"):
         order_id = place(client, total_amount=Decimal(amount))
-        for command in ("add_item", "confirm", "ship"):
+        for command in ("add_item", "confirm_order", "ship_order"):
             send(client, command, order_id)
     show_everything(sessions)
 
@@ -177,7 +184,7 @@ def test_answers_are_plain_json_in_utf8(client: FlaskClient, sessions: sessionma
 
 
 def test_times_are_rfc3339_in_utc(client: FlaskClient, sessions: sessionmaker[Session]) -> None:
-    for command in ((), ("cancel",), ("add_item", "confirm", "ship")):
+    for command in ((), ("cancel_order",), ("add_item", "confirm_order", "ship_order")):
         order_after(client, *command)
     show_everything(sessions)
 

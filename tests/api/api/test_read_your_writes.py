@@ -66,10 +66,10 @@ def listed(client: Remote, order_id: str) -> int:
 
 def test_a_command_that_waits_is_shown_by_both_read_models_when_it_answers(service: Service) -> None:
     for _ in range(10):
-        answer = send(service.client, "place", "", WAIT)
+        answer = send(service.client, "place_order", "", WAIT)
         assert answer.headers["Preference-Applied"] == "wait"
         order_id = read(answer)["order_id"]
-        for version, command in enumerate(["add_item", "confirm", "ship"], start=2):
+        for version, command in enumerate(["add_item", "confirm_order", "ship_order"], start=2):
             answer = send(service.client, command, order_id, WAIT)
             accepted(answer, order_id, version)
             assert answer.headers["Preference-Applied"] == "wait"
@@ -79,7 +79,7 @@ def test_a_command_that_waits_is_shown_by_both_read_models_when_it_answers(servi
 
 def test_a_command_that_does_not_wait_says_so(service: Service) -> None:
     for prefer in ({}, {"Prefer": "wait=0"}, {"Prefer": "respond-async"}):
-        assert "Preference-Applied" not in send(service.client, "place", "", prefer).headers
+        assert "Preference-Applied" not in send(service.client, "place_order", "", prefer).headers
 
 
 WAYS = ["wait=10", 'wait="10"', "WAIT = 10", "respond-async, wait=10", "wait=10;x=y", "wait=99999"]
@@ -87,14 +87,14 @@ WAYS = ["wait=10", 'wait="10"', "WAIT = 10", "respond-async, wait=10", "wait=10;
 
 @pytest.mark.parametrize("prefer", WAYS)
 def test_a_wait_may_be_written_in_these_ways(service: Service, prefer: str) -> None:
-    assert send(service.client, "place", "", {"Prefer": prefer}).headers["Preference-Applied"] == "wait"
+    assert send(service.client, "place_order", "", {"Prefer": prefer}).headers["Preference-Applied"] == "wait"
 
 
 def test_a_replay_waits_too(service: Service) -> None:
     key = {"Idempotency-Key": "a-replay-waits-too"}
-    first = send(service.client, "place", "", key)
+    first = send(service.client, "place_order", "", key)
 
-    again = send(service.client, "place", "", {**key, **WAIT})
+    again = send(service.client, "place_order", "", {**key, **WAIT})
 
     assert (again.headers["Idempotent-Replayed"], again.headers["Preference-Applied"]) == ("true", "wait")
     assert listed(service.client, read(first)["order_id"]) == 1
@@ -131,7 +131,7 @@ def test_reading_ones_writes_under_load_never_shows_less(service: Service) -> No
 def test_waiting_is_woken_by_the_projection_and_not_by_the_recheck(service: Service) -> None:
     def seconds() -> float:
         asked = time.perf_counter()
-        assert "Preference-Applied" in send(service.client, "place", "", WAIT).headers
+        assert "Preference-Applied" in send(service.client, "place_order", "", WAIT).headers
         return time.perf_counter() - asked
 
     assert median(seconds() for _ in range(21)) < RECHECK_SECONDS / 3
@@ -140,7 +140,7 @@ def test_waiting_is_woken_by_the_projection_and_not_by_the_recheck(service: Serv
 def test_statistics_can_be_asked_for_what_must_be_counted(service: Service) -> None:
     for _ in range(10):
         before = read(service.client.get("/orders/statistics"))["total_count"]
-        position = read(send(service.client, "place", ""))["position"]
+        position = read(send(service.client, "place_order", ""))["position"]
 
         after = read(service.client.get(f"/orders/statistics?min_position={position}", WAIT))["total_count"]
 

@@ -17,6 +17,7 @@ from core.database import driver_connection
 from core.event_sourcing.event_store import NewEvent
 from core.event_sourcing.postgres_store import PostgresEventStore
 from core.projection.catch_up import catch_up
+from core.read_models import summary
 from core.read_models.wiring import PROJECTORS
 from local.servers import PostgresServer, ValkeyServer
 from tests.conftest import make_app
@@ -25,7 +26,6 @@ from tests.support.contract import ContractClient
 from tests.support.examples import NOON, PLACED
 from tests.support.read_side import project_all, run
 from tests.support.replica import Replica
-from webapp.api import queries
 from webapp.database import db
 
 pytestmark = pytest.mark.xdist_group("replica")  # they share it
@@ -82,7 +82,7 @@ def is_read_only(client: FlaskClient) -> None:
         asked.append(session.execute(text("SELECT pg_is_in_recovery()")).scalar_one())
         return [], None
 
-    with patch.object(queries, "list_orders", spy):
+    with patch.object(summary, "list_orders", spy):
         client.get("/orders")
     assert asked == [True]
 
@@ -96,7 +96,7 @@ def test_lists_statistics_and_present_details_come_from_the_replica(
     replica.catch_up()
 
     with replica.paused():
-        position = accepted(send(client, "confirm", order_id), order_id, version=3)
+        position = accepted(send(client, "confirm_order", order_id), order_id, version=3)
         project_all(sessions, order_id)
 
         assert read(client.get(f"/orders/{order_id}"))["version"] == 2
@@ -117,7 +117,7 @@ def test_lists_statistics_and_present_details_come_from_the_replica(
 
 def test_the_history_comes_from_the_primary(client: FlaskClient, replica: Replica) -> None:
     with replica.paused():
-        order_id = order_after(client, "add_item", "confirm")
+        order_id = order_after(client, "add_item", "confirm_order")
 
         assert len(read(client.get(f"/orders/{order_id}/events"))["events"]) == 3
         assert read(client.get(f"/orders/{order_id}?version=3"))["status"] == "confirmed"
@@ -153,13 +153,13 @@ def test_a_command_that_waits_waits_for_the_replica(
 ) -> None:
     with replica.paused():
         projecting = later(lambda: show_everything(sessions))
-        answer = send(client, "place", "", SHORT_WAIT)
+        answer = send(client, "place_order", "", SHORT_WAIT)
         projecting.result()
         assert answer.status_code == 201
         assert "Preference-Applied" not in answer.headers
 
     projecting = later(lambda: show_everything(sessions))
-    answer = send(client, "place", "", WAIT)
+    answer = send(client, "place_order", "", WAIT)
     projecting.result()
     assert answer.headers["Preference-Applied"] == "wait"
     assert read(client.get(f"/orders/{read(answer)['order_id']}"))["version"] == 1
@@ -199,7 +199,7 @@ def test_a_position_that_the_replica_has_long_shown_is_shown_while_it_lags(
     replica.catch_up()
 
     with replica.paused():
-        send(client, "confirm", order_id)
+        send(client, "confirm_order", order_id)
 
         assert client.get(f"/orders?min_position={position}").status_code == 200
 
@@ -279,7 +279,7 @@ def test_a_query_in_the_way_of_the_replay_is_told_to_come_again(
         with psycopg.connect(database_url) as connection:
             connection.execute("LOCK TABLE order_summary_read_models IN ACCESS EXCLUSIVE MODE")
 
-    with patch.object(queries, "list_orders", slow):
+    with patch.object(summary, "list_orders", slow):
         locking = later(be_in_the_way)
         answer = client.get("/orders")
         locking.result()

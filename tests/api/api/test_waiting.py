@@ -37,7 +37,7 @@ def elapsed(since: float) -> float:
 def test_a_command_answers_as_usual_when_the_time_is_over(client: FlaskClient) -> None:
     asked = time.monotonic()
 
-    answer = send(client, "place", "", {"Prefer": "wait=1"})
+    answer = send(client, "place_order", "", {"Prefer": "wait=1"})
 
     assert 1 <= elapsed(asked) < 3
     accepted(answer, read(answer)["order_id"], version=1)
@@ -91,7 +91,7 @@ def test_a_query_that_may_not_wait_says_at_once_what_is_shown(
 
 
 def test_a_query_waits_as_long_as_it_may(client: FlaskClient) -> None:
-    answer = send(client, "place", "")
+    answer = send(client, "place_order", "")
     order_id, position = read(answer)["order_id"], read(answer)["position"]
 
     for path in (f"/orders/{order_id}?min_version=1", f"/orders/{order_id}", f"/orders?min_position={position}"):
@@ -113,8 +113,8 @@ def test_a_version_that_is_not_stored_is_not_waited_for(client: FlaskClient) -> 
 def test_a_position_counts_as_shown_with_and_without_a_checkpoint(
     client: FlaskClient, sessions: sessionmaker[Session]
 ) -> None:
-    first = read(send(client, "place", ""))["position"]
-    other = read(send(client, "place", ""))
+    first = read(send(client, "place_order", ""))["position"]
+    other = read(send(client, "place_order", ""))
     project(sessions, PROJECTORS["summary"], [other["order_id"]])
 
     # The later order is shown and the earlier is not, so nothing is up to either.
@@ -147,7 +147,7 @@ def web(database_url: str, valkey: ValkeyServer, tmp_path: Path) -> Iterator[Rem
 def place_and_wait(client: Remote, seconds: int) -> tuple[str | None, float]:
     """Whether it was shown, and how long it took."""
     asked = time.monotonic()
-    answer = send(client, "place", "", {"Prefer": f"wait={seconds}"})
+    answer = send(client, "place_order", "", {"Prefer": f"wait={seconds}"})
     assert answer.status_code == 201
     return answer.headers.get("Preference-Applied"), elapsed(asked)
 
@@ -162,7 +162,7 @@ def read_and_wait(client: Remote, path: str, seconds: int) -> tuple[str | None, 
 def test_waits_are_capped_and_hold_no_connection_and_no_lock(
     web: Remote, database_url: str, sessions: sessionmaker[Session]
 ) -> None:
-    placed = read(send(web, "place", ""))
+    placed = read(send(web, "place_order", ""))
     paths = [f"/orders/{placed['order_id']}?min_version=1", f"/orders?min_position={placed['position']}"]
     tried = MOST_WAITS + 4
     with ThreadPoolExecutor(tried) as threads, psycopg.connect(database_url, autocommit=True) as connection:
@@ -193,7 +193,7 @@ def test_more_may_wait_than_the_pool_has_connections_on_several_processes(
 ) -> None:
     """All are shown by one projection, which wakes them."""
     with WebServer(database_url, valkey.url, tmp_path / "web.log", processes=2) as server:
-        position = read(send(server.client, "place", ""))["position"]
+        position = read(send(server.client, "place_order", ""))["position"]
         ask = partial(server.client.get, f"/orders?min_position={position}", {"Prefer": "wait=10"})
         with ThreadPoolExecutor(ENGINE_OPTIONS["pool_size"] + 2) as threads:
             waits = [threads.submit(ask) for _ in range(ENGINE_OPTIONS["pool_size"] + 2)]
@@ -250,7 +250,7 @@ def test_a_wait_outlives_a_restart_of_postgresql(tmp_path: Path, valkey: ValkeyS
             upgrade()
             sessions = sessionmaker(app.extensions["sqlalchemy"].engine)
         with WebServer(postgres.url, valkey.url, tmp_path / "web.log") as server:
-            placed = read(send(server.client, "place", ""))
+            placed = read(send(server.client, "place_order", ""))
             command = threads.submit(place_and_wait, server.client, 10)
             path = f"/orders/{placed['order_id']}?min_version=1"
             query = threads.submit(server.client.get, path, {"Prefer": "wait=10"})

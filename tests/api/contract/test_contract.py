@@ -1,6 +1,5 @@
 """The contract is what the service does: the same operations, limits and problems, and it is what is checked in."""
 
-import re
 import tomllib
 from decimal import Decimal
 from pathlib import Path
@@ -13,24 +12,20 @@ from jsonschema_rs import ValidationError
 from pydantic import BaseModel
 
 from core.orders import values
-from tests.support.calls import read
-from tests.support.contract import check_schema
-from webapp.api.schemas import AddOrderItemBody, CancelOrderBody, PlaceOrderBody, ShipOrderBody
-from webapp.contract.__main__ import CHECKED_IN, checked_in, text
-from webapp.contract.breaking import breaking_changes
-from webapp.contract.document import OPERATIONS, VERSION, document
-from webapp.contract.operation import NO_OPERATION
+from tests.support.calls import BEFORE, COMMANDS, read
+from tests.support.contract import CONTRACT, check_schema
+from webapp.api.commands import AddOrderItemBody, CancelOrderBody, PlaceOrderBody, ShipOrderBody
+from webapp.api.operation import NO_OPERATION, SERVICE
+from webapp.contract import pages
+from webapp.contract.__main__ import CHECKED_IN, text
 from webapp.contract.reading import resolve
-from webapp.gate.auth import NEEDED_SCOPES
+from webapp.gate.auth import OPEN
+from webapp.operations import OPERATIONS
 from webapp.problems.catalogue import PROBLEMS
-
-NOT_IN_THE_CONTRACT = {"contract.style_sheet"}  # a part of its page
 
 
 def test_it_is_what_is_checked_in() -> None:
-    broken = breaking_changes(checked_in(), document())
-    assert broken == [], "clients would break; if that is meant: make contract ACCEPT_BREAKING=1"
-    assert CHECKED_IN.read_text() == text(), "no client breaks by this change; write it down: make contract"
+    assert CHECKED_IN.read_text() == text(), "write it down with `make contract`, and review its diff"
 
 
 def test_it_is_served_as_openapi_3_1_with_exact_numbers(client: FlaskClient) -> None:
@@ -43,31 +38,40 @@ def test_it_is_served_as_openapi_3_1_with_exact_numbers(client: FlaskClient) -> 
 
 
 def test_its_version_is_that_of_the_project(project_root: Path) -> None:
-    assert tomllib.loads((project_root / "pyproject.toml").read_text())["project"]["version"] == VERSION
+    assert (
+        tomllib.loads((project_root / "pyproject.toml").read_text())["project"]["version"]
+        == CONTRACT["info"]["version"]
+    )
 
 
-def test_it_has_every_route_and_no_other(app: Flask) -> None:
-    routes = {
-        (rule.endpoint, method.lower(), re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
-        for rule in app.url_map.iter_rules()
-        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
-        if rule.endpoint not in NOT_IN_THE_CONTRACT
-    }
-    assert {(operation.endpoint, operation.method, operation.path) for operation in OPERATIONS} == routes
+def test_every_route_is_an_operation_but_the_style_sheet(app: Flask) -> None:
+    endpoints = [rule.endpoint for rule in app.url_map.iter_rules()]
+
+    assert sorted(endpoints) == sorted([*(operation.name for operation in OPERATIONS), pages.STYLE_SHEET])
 
 
 def test_it_names_the_scope_of_each_operation() -> None:
     for operation in OPERATIONS:
-        needed = NEEDED_SCOPES[operation.endpoint]
-        described = document()["paths"][operation.path][operation.method]["security"]
-        assert described == ([{"apiKey": [needed]}] if needed else [])
+        described = CONTRACT["paths"][operation.path][operation.method]
+        assert described["operationId"] == operation.name
+        assert described["security"] == ([] if operation.scope == OPEN else [{"apiKey": [operation.scope]}])
+
+
+def test_only_what_is_about_the_service_is_open() -> None:
+    assert {operation.tag for operation in OPERATIONS if operation.scope == OPEN} == {SERVICE}
+    assert SERVICE not in {operation.tag for operation in OPERATIONS if operation.scope != OPEN}
+
+
+def test_what_follows_leads_from_placing_to_every_command() -> None:
+    assert {name for operation in OPERATIONS for name in operation.follows} <= {each.name for each in OPERATIONS}
+    assert set(BEFORE) == set(COMMANDS)
 
 
 def test_what_some_problems_of_a_status_have_is_not_required_of_all() -> None:
-    responses = document()["paths"]["/orders"]["get"]["responses"]
+    responses = CONTRACT["paths"]["/orders"]["get"]["responses"]
 
     def required(status: str, name: str) -> bool:
-        return bool(resolve(document(), responses[status]["headers"][name])["required"])
+        return bool(resolve(CONTRACT, responses[status]["headers"][name])["required"])
 
     assert required("401", "WWW-Authenticate")
     assert not required("403", "WWW-Authenticate")  # without keys, others are told nothing of them
@@ -81,7 +85,7 @@ def test_each_problem_answers_some_request() -> None:
 
 
 def test_each_example_keeps_to_its_schema() -> None:
-    for path, methods in document()["paths"].items():
+    for path, methods in CONTRACT["paths"].items():
         for method, operation in methods.items():
             examples = list(examples_of(operation))
             assert examples, (method, path)
@@ -90,19 +94,19 @@ def test_each_example_keeps_to_its_schema() -> None:
 
 
 def examples_of(operation: dict[str, Any]) -> Any:
-    for parameter in (resolve(document(), each) for each in operation["parameters"]):
+    for parameter in (resolve(CONTRACT, each) for each in operation["parameters"]):
         if "example" in parameter:
             yield parameter["example"], parameter["schema"]
     contents = [*operation.get("requestBody", {}).get("content", {}).values()]
     for answer in operation["responses"].values():
         contents += answer.get("content", {}).values()
-        for header in (resolve(document(), each) for each in answer["headers"].values()):
+        for header in (resolve(CONTRACT, each) for each in answer["headers"].values()):
             yield header["example"], header["schema"]
     for content in contents:
         if "example" in content:
             yield content["example"], content["schema"]
         for example in content.get("examples", {}).values():
-            yield resolve(document(), example)["value"], content["schema"]
+            yield resolve(CONTRACT, example)["value"], content["schema"]
 
 
 # The limits: each value beside the limit is judged by the schema as it is by the domain.
@@ -130,9 +134,7 @@ QUANTITIES = [0, 1, -1, Decimal("1.5"), Decimal("2.0"), values.LARGEST_QUANTITY,
     ],
 )
 def test_a_schema_allows_what_the_domain_allows(model: type[BaseModel], field: str, tried: list[object]) -> None:
-    example = next(
-        operation.body_example for operation in OPERATIONS if operation.body is model and operation.body_example
-    )
+    [example] = [operation.example for operation in OPERATIONS if operation.body is model]
     for value in tried:
         body = {**example, field: value}
         assert allows_schema(model, body) is allows_domain(model, body), value

@@ -8,7 +8,7 @@ import simplejson
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from webapp.contract.document import OPERATIONS
+from webapp.operations import OPERATIONS
 from webapp.problems.catalogue import PROBLEMS
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}

@@ -12,7 +12,7 @@ from tests.support.calls import COMMANDS, order_after, place, read
 from tests.support.hints import Queue
 from worker.task_logs import REQUEST_ID
 
-BODY = COMMANDS["place"][1]
+BODY = COMMANDS["place_order"][1]
 
 
 def metadata(sessions: sessionmaker[Session], order_id: str) -> list[dict[str, str]]:
@@ -65,7 +65,7 @@ def test_it_is_the_correlation_id_of_the_event_and_a_header_of_the_task(
 
 
 def test_each_command_has_a_causation_id_of_its_own(client: FlaskClient, sessions: sessionmaker[Session]) -> None:
-    order_ids = [order_after(client, "add_item", "confirm"), place(client)]
+    order_ids = [order_after(client, "add_item", "confirm_order"), place(client)]
 
     causes = [each["causation_id"] for order_id in order_ids for each in metadata(sessions, order_id)]
 

@@ -13,6 +13,7 @@ from core.projection.project import project
 from core.read_models.wiring import PROJECTORS
 from tests.support.calls import (
     BEFORE,
+    CHANGES,
     COMMANDS,
     faults,
     nothing_stored,
@@ -28,7 +29,6 @@ from webapp.problems.catalogue import PROBLEMS
 from webapp.problems.error_handlers import answer
 
 STATUSES = ["pending", "confirmed", "shipped", "cancelled"]
-CHANGES = [command for command in COMMANDS if command != "place"]
 LARGEST_BODY = 1024 * 1024
 
 # Clients may have written these down, so a slug is never changed or removed.
@@ -117,7 +117,7 @@ def test_a_body_that_is_not_json_says_where(client: FlaskClient, sessions: sessi
 def test_a_command_that_needs_a_body_says_so(client: FlaskClient, sessions: sessionmaker[Session]) -> None:
     order_id = place(client)
     with nothing_stored(sessions):
-        for command in ("place", "add_item", "cancel", "ship"):
+        for command in ("place_order", "add_item", "cancel_order", "ship_order"):
             path = COMMANDS[command][0].format(order_id)
             problem(client.post(path, content_type="application/json"), 400, "not-json")
             problem(client.post(path), 415, "unsupported-media-type")
@@ -200,9 +200,9 @@ def test_a_wrong_method_is_answered_with_the_right_ones(client: FlaskClient) -> 
 
 REFUSED = {
     "add_item": ["confirmed", "shipped", "cancelled"],
-    "confirm": ["pending", "confirmed", "shipped", "cancelled"],  # this pending order is empty
-    "cancel": ["shipped", "cancelled"],
-    "ship": ["pending", "shipped", "cancelled"],
+    "confirm_order": ["pending", "confirmed", "shipped", "cancelled"],  # this pending order is empty
+    "cancel_order": ["shipped", "cancelled"],
+    "ship_order": ["pending", "shipped", "cancelled"],
 }
 
 
@@ -220,11 +220,11 @@ def test_every_other_state_takes_the_command(client: FlaskClient) -> None:
     for command, refused in REFUSED.items():
         for status in set(STATUSES) - set(refused):
             assert send(client, command, order_in(client, status)).status_code == 200, (command, status)
-    assert send(client, "confirm", order_after(client, "add_item")).status_code == 200
+    assert send(client, "confirm_order", order_after(client, "add_item")).status_code == 200
 
 
 def test_an_order_without_items_is_told_apart_from_one_in_the_wrong_state(client: FlaskClient) -> None:
-    assert "no items" in problem(send(client, "confirm", place(client)), 409, "refused-by-status")["detail"]
+    assert "no items" in problem(send(client, "confirm_order", place(client)), 409, "refused-by-status")["detail"]
 
 
 def test_an_empty_entity_tag_matches_no_version(client: FlaskClient, sessions: sessionmaker[Session]) -> None:
@@ -243,14 +243,17 @@ def test_an_empty_entity_tag_matches_no_version(client: FlaskClient, sessions: s
 def test_all_wrong_fields_are_named_at_once(client: FlaskClient, sessions: sessionmaker[Session]) -> None:
     order_id = place(client)
     wrong: dict[str, tuple[dict[str, Any], set[str]]] = {
-        "place": ({"customer_name": " ", "total_amount": 0, "colour": 1}, {"customer_name", "total_amount", "colour"}),
+        "place_order": (
+            {"customer_name": " ", "total_amount": 0, "colour": 1},
+            {"customer_name", "total_amount", "colour"},
+        ),
         "add_item": (
             {"product_name": 5, "quantity": 1.5, "unit_price": -1, "note": None},
             {"product_name", "quantity", "unit_price", "note"},
         ),
-        "confirm": ({"force": True, "note": ""}, {"force", "note"}),
-        "cancel": ({"reason": "", "because": "x"}, {"reason", "because"}),
-        "ship": ({"tracking_number": None, "carrier": "x"}, {"tracking_number", "carrier"}),
+        "confirm_order": ({"force": True, "note": ""}, {"force", "note"}),
+        "cancel_order": ({"reason": "", "because": "x"}, {"reason", "because"}),
+        "ship_order": ({"tracking_number": None, "carrier": "x"}, {"tracking_number", "carrier"}),
     }
     with nothing_stored(sessions):
         for command, (body, fields) in wrong.items():
@@ -261,7 +264,7 @@ def test_all_wrong_fields_are_named_at_once(client: FlaskClient, sessions: sessi
 
 @pytest.mark.parametrize(("number", "told"), [(100, "see errors"), (5000, "errors has the first 100")])
 def test_a_hundred_faults_are_listed_and_all_are_counted(client: FlaskClient, number: int, told: str) -> None:
-    body = {**COMMANDS["place"][1], **{f"field {n}": n for n in range(number)}}
+    body = {**COMMANDS["place_order"][1], **{f"field {n}": n for n in range(number)}}
 
     answer = client.post("/orders", json=body)
 
@@ -273,7 +276,7 @@ def test_a_hundred_faults_are_listed_and_all_are_counted(client: FlaskClient, nu
 def test_all_missing_fields_are_named_at_once(client: FlaskClient, sessions: sessionmaker[Session]) -> None:
     order_id = place(client)
     with nothing_stored(sessions):
-        for command in ("place", "add_item", "cancel", "ship"):
+        for command in ("place_order", "add_item", "cancel_order", "ship_order"):
             path, body = COMMANDS[command]
             answer = client.post(path.format(order_id), json={})
             assert faults(answer) == {f"#/{field}": "is required" for field in body}
@@ -316,7 +319,7 @@ def test_pointers_are_uri_fragments_of_json_pointers(client: FlaskClient) -> Non
 
 
 def test_a_value_is_checked_before_the_order_is_looked_for(client: FlaskClient) -> None:
-    assert "#/reason" in faults(send(client, "cancel", "ORDER-404", reason=""))
+    assert "#/reason" in faults(send(client, "cancel_order", "ORDER-404", reason=""))
 
 
 # 500: faults of our own.

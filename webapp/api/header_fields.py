@@ -7,10 +7,6 @@ from webapp.api.headers import LONGEST_WAIT
 Schema = dict[str, Any]
 
 
-def _request(name: str, description: str, schema: Schema, example: str) -> Schema:
-    return {"name": name, "in": "header", "description": description, "schema": schema, "example": example}
-
-
 def _answer(description: str, schema: Schema, example: object) -> Schema:
     return {"description": description, "required": True, "schema": schema, "example": example}
 
@@ -18,40 +14,44 @@ def _answer(description: str, schema: Schema, example: object) -> Schema:
 _KEY = r'^([!#-\[\]-~]{1,255}|"[!#-\[\]-~]{1,255}")$'  # bare, or as a string of RFC 9651
 _TAG = '(W/)?"[!#-~]*"'
 
-IDEMPOTENCY_KEY = _request(
-    "Idempotency-Key",
-    "A key of the client's choice, such as a UUID: the same request with the same key gets the first answer again"
-    " and does nothing (draft-ietf-httpapi-idempotency-key-header-07). Kept for 24 hours.",
-    {"type": "string", "pattern": _KEY},
-    "6f1c9a52-7d0e-4c7b-9d4e-0b8f2a3c5d17",
-)
-IF_MATCH = _request(
-    "If-Match",
-    "The ETag that the order must still have, or the command is refused with 412 (RFC 9110, section 13.1.1).",
-    {"type": "string", "pattern": rf"^(\*|{_TAG}(, ?{_TAG})*)$"},
-    '"2"',
-)
-IF_NONE_MATCH = _request(
-    "If-None-Match",
-    "The ETag that the client has; the answer is 304 while the order has it (RFC 9110, section 13.1.2).",
-    {"type": "string"},
-    '"2"',
-)
-PREFER = _request(
-    "Prefer",
-    f"`wait=N` waits up to N seconds, {LONGEST_WAIT} at the most, until the read models show it (RFC 7240).",
-    {"type": "string"},
-    "wait=5",
-)
-X_REQUEST_ID = _request(
-    "X-Request-Id",
-    "An id of the client's choice for the request: 1 to 128 visible ASCII characters. Anything else is replaced.",
-    {"type": "string"},
-    "0b8f2a3c-shop-17",
-)
+IDEMPOTENCY_KEY = "Idempotency-Key"
+IF_MATCH = "If-Match"
+IF_NONE_MATCH = "If-None-Match"
+PREFER = "Prefer"
+REQUEST_ID = "X-Request-Id"
 
-REQUEST_HEADERS = {
-    header["name"]: header for header in (IDEMPOTENCY_KEY, IF_MATCH, IF_NONE_MATCH, PREFER, X_REQUEST_ID)
+# Without their names, which are the keys, and their place, which is the header.
+REQUEST_HEADERS: dict[str, Schema] = {
+    IDEMPOTENCY_KEY: {
+        "description": "A key of the client's choice, such as a UUID: the same request with the same key gets the first"
+        " answer again and does nothing (draft-ietf-httpapi-idempotency-key-header-07). Kept for 24 hours.",
+        "schema": {"type": "string", "pattern": _KEY},
+        "example": "6f1c9a52-7d0e-4c7b-9d4e-0b8f2a3c5d17",
+    },
+    IF_MATCH: {
+        "description": "The ETag that the order must still have, or the command is refused with 412 (RFC 9110, section"
+        " 13.1.1).",
+        "schema": {"type": "string", "pattern": rf"^(\*|{_TAG}(, ?{_TAG})*)$"},
+        "example": '"2"',
+    },
+    IF_NONE_MATCH: {
+        "description": "The ETag that the client has; the answer is 304 while the order has it (RFC 9110, section"
+        " 13.1.2).",
+        "schema": {"type": "string"},
+        "example": '"2"',
+    },
+    PREFER: {
+        "description": f"`wait=N` waits up to N seconds, {LONGEST_WAIT} at the most, until the read models show it"
+        " (RFC 7240).",
+        "schema": {"type": "string"},
+        "example": "wait=5",
+    },
+    REQUEST_ID: {
+        "description": "An id of the client's choice for the request: 1 to 128 visible ASCII characters. Anything else"
+        " is replaced.",
+        "schema": {"type": "string"},
+        "example": "0b8f2a3c-shop-17",
+    },
 }
 
 ETAG = "ETag"
@@ -63,7 +63,6 @@ RATE_LIMIT_LIMIT = "RateLimit-Limit"
 RATE_LIMIT_REMAINING = "RateLimit-Remaining"
 RATE_LIMIT_RESET = "RateLimit-Reset"
 WWW_AUTHENTICATE = "WWW-Authenticate"
-REQUEST_ID = "X-Request-Id"
 
 ANSWER_HEADERS: dict[str, Schema] = {
     ETAG: _answer("The order's version.", {"type": "string", "pattern": '^"[1-9][0-9]*"$'}, '"2"'),

@@ -1,0 +1,145 @@
+"""The types of fields that operations share: how a value is read, and its JSON Schema. The rules are the domain's."""
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator, WithJsonSchema
+
+from core.orders import values
+from core.orders.errors import InvalidValue
+from core.orders.order import Status
+from core.read_models.summary import PageEnd
+from webapp.api.cursor import decode_cursor
+
+JsonSchema = dict[str, Any]
+
+STATUSES = [status.value for status in Status]
+MOST_PER_PAGE = 200
+LARGEST_COUNT = 10**18 - 1
+
+# What `str.isprintable` calls printable, and not a space; NUL is refused anywhere. Lone surrogates are no JSON text.
+NOT_BLANK = r"^[^\x00]*[^\p{C}\p{Z}\x00][^\x00]*$"
+
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_DECIMAL = re.compile(r"\d{1,20}(\.\d{1,20})?", re.ASCII)
+
+
+class Strict(BaseModel):
+    """A body or a query: it has no other fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# JSON Schemas, with the limits that core/orders/values.py enforces.
+
+CENT = Decimal("0.01")
+MONEY: JsonSchema = {"type": "number", "format": "decimal", "multipleOf": CENT}
+AMOUNT: JsonSchema = {**MONEY, "minimum": 0, "maximum": values.LARGEST_AMOUNT}
+POSITIVE_AMOUNT: JsonSchema = {**MONEY, "exclusiveMinimum": 0, "maximum": values.LARGEST_AMOUNT}
+SUM: JsonSchema = {**MONEY, "minimum": 0}
+ORDER_ID: JsonSchema = {"type": "string", "pattern": f"^{values.ORDER_ID}$"}
+QUANTITY: JsonSchema = {"type": "integer", "minimum": 1, "maximum": values.LARGEST_QUANTITY}
+COUNT: JsonSchema = {"type": "integer", "minimum": 1}
+STATUS: JsonSchema = {"type": "string", "enum": STATUSES}
+TIME: JsonSchema = {"type": "string", "format": "date-time"}
+
+EXAMPLE_ORDER_ID = "019a5e3c-2b1f-7c40-9d51-7a2f5f3b8c1e"
+EXAMPLE_TIME = "2026-01-31T09:00:00Z"
+
+
+def described(schema: JsonSchema, description: str, example: object = None) -> WithJsonSchema:
+    """For a field's annotation."""
+    shown = {} if example is None else {"examples": [example]}
+    return WithJsonSchema({**schema, "description": description, **shown})
+
+
+def text(longest: int, description: str, example: str) -> WithJsonSchema:
+    schema: JsonSchema = {"type": "string", "minLength": 1, "maxLength": longest, "pattern": NOT_BLANK}
+    return described(schema, description, example)
+
+
+# Fields of answers.
+
+OrderId = Annotated[str, described(ORDER_ID, "The order's id.", EXAMPLE_ORDER_ID)]
+Version = Annotated[int, described(COUNT, "1, 2, 3 … within the order, without gaps.", 2)]
+Position = Annotated[int, described(COUNT, "The event's place in the whole log.", 42)]
+Amount = Annotated[Decimal, described(AMOUNT, "Money, exact to two decimal places.")]
+Sum = Annotated[Decimal, described(SUM, "Money, exact to two decimal places.")]
+Time = Annotated[datetime, described(TIME, "RFC 3339, in UTC.")]
+Quantity = Annotated[int, described(QUANTITY, "How many of it.")]
+NumberOfOrders = Annotated[int, described({"type": "integer", "minimum": 0}, "A number of orders.")]
+
+
+# Parameters of queries, which come as text.
+
+
+def _page_size(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= MOST_PER_PAGE:
+        raise InvalidValue("limit", f"must be a whole number from 1 to {MOST_PER_PAGE}")
+    return int(text)
+
+
+def _status(text: str) -> str:
+    if text not in STATUSES:
+        raise InvalidValue("status", f"must be one of {', '.join(STATUSES)}")
+    return text
+
+
+def _time(text: str) -> datetime:
+    try:
+        if not _RFC3339.fullmatch(text):
+            raise ValueError("not RFC 3339")
+        return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        example = "2026-01-31T09:00:00Z or 2026-01-31T18:00:00%2B09:00"
+        raise InvalidValue("time", f"must be an RFC 3339 time such as {example}") from error
+
+
+def _past(text: str) -> datetime:
+    moment = _time(text)
+    if moment > datetime.now(UTC):
+        raise InvalidValue("as_of", "must not be in the future")
+    return moment
+
+
+def _least_amount(text: str) -> Decimal:
+    if not _DECIMAL.fullmatch(text):
+        raise InvalidValue("min_total_amount", "must be a decimal number from 0, such as 1500 or 99.50")
+    return values.amount("min_total_amount", Decimal(text))
+
+
+def _counted(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,17}", text):
+        raise InvalidValue("version", "must be a whole number from 1")
+    return int(text)
+
+
+Counted = Annotated[int, PlainValidator(_counted), described({**COUNT, "maximum": LARGEST_COUNT}, "Counts from 1.", 2)]
+"""A version or position."""
+
+Past = Annotated[
+    datetime,
+    PlainValidator(_past),
+    described(TIME, "As it was at this time, which is not in the future.", EXAMPLE_TIME),
+]
+From = Annotated[datetime, PlainValidator(_time), described(TIME, "Placed then or later.", EXAMPLE_TIME)]
+Before = Annotated[datetime, PlainValidator(_time), described(TIME, "Placed before then.", EXAMPLE_TIME)]
+LeastAmount = Annotated[
+    Decimal,
+    PlainValidator(_least_amount),
+    described(AMOUNT, "Money, exact to two decimal places.", Decimal("80000.00")),
+]
+OfStatus = Annotated[str, PlainValidator(_status), described(STATUS, "Orders in this state.", "pending")]
+PageSize = Annotated[
+    int,
+    BeforeValidator(_page_size),
+    described({"type": "integer", "minimum": 1, "maximum": MOST_PER_PAGE}, "Orders per page.", 50),
+]
+Cursor = Annotated[
+    PageEnd,
+    PlainValidator(decode_cursor),
+    # A format of our own: what an earlier answer gave.
+    described({"type": "string", "format": "cursor"}, "The `next_cursor` of the page before."),
+]

@@ -1,0 +1,87 @@
+"""The record of one endpoint. Flask's rules, needed scopes, the contract, its page and the tests come from it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from flask.typing import ResponseReturnValue
+from pydantic import BaseModel
+
+from core.api_keys import Scope
+from webapp.api import header_fields
+from webapp.gate.auth import OPEN
+from webapp.problems import catalogue as problems
+from webapp.problems.problem import Problem
+
+COMMANDS, QUERIES, SERVICE = "Commands", "Queries", "Service"  # tags
+
+Problems = tuple[Problem, ...]
+
+EVERYWHERE = (
+    problems.BAD_REQUEST,
+    problems.ONLY_FOR_THIS_MACHINE,
+    problems.TOO_MANY_REQUESTS,
+    problems.INTERNAL,
+)
+BEHIND_A_KEY = (
+    *EVERYWHERE,
+    problems.KEY_REQUIRED,
+    problems.SCOPE_REQUIRED,
+    problems.DATABASE_AWAY,
+    problems.DATABASE_BUSY,
+)
+NO_OPERATION = (*EVERYWHERE, problems.NOT_FOUND, problems.METHOD_NOT_ALLOWED)
+"""The problems of a path or method that no operation has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A good answer. `model` is None if it is not JSON; `media_types` is empty if it has no content."""
+
+    status: int
+    description: str
+    model: type[BaseModel] | None = None
+    media_types: tuple[str, ...] = ("application/json",)
+    headers: tuple[str, ...] = ()
+    example: object = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Operation:
+    """The view's name is Flask's endpoint and the contract's operationId.
+
+    `path` marks its parameters as OpenAPI does: /orders/{order_id}. `example` is a body.
+    `follows` names the operations that can come next, for the order in the answer; `link` holds what they take from
+    that answer beside the order's id, as OpenAPI's runtime expressions.
+    """
+
+    method: str
+    path: str
+    view: Callable[..., ResponseReturnValue]
+    scope: Scope | Literal["open"]
+    tag: str
+    summary: str
+    description: str = ""
+    headers: tuple[str, ...] = (header_fields.REQUEST_ID,)
+    body: type[BaseModel] | None = None
+    body_required: bool = True
+    example: Mapping[str, object] = field(default_factory=dict)
+    query: type[BaseModel] | None = None
+    answers: tuple[Answer, ...]
+    problems: Problems
+    follows: tuple[str, ...] = ()
+    link: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.view.__name__
+
+    @property
+    def rule(self) -> str:
+        """The path in Flask's notation."""
+        return self.path.replace("{order_id}", "<order_id:order_id>").replace("{", "<").replace("}", ">")
+
+    @property
+    def every_problem(self) -> Problems:
+        """Its own, then those that every operation has, or every one behind a key."""
+        return (*self.problems, *(EVERYWHERE if self.scope == OPEN else BEHIND_A_KEY))
