@@ -27,6 +27,7 @@ SECONDS = r"\d{1,5}(\.\d{1,3})?", "a number of seconds below 100000, such as 1 o
 PROCESSES = r"[1-9]\d?", "a number of processes from 1 to 99"
 PROXIES = r"[0-9]", "how many proxies stand before the service, 0 to 9"
 
+REDIS, RABBITMQ = ("redis://", "rediss://"), ("amqp://", "amqps://")
 GENEROUS = "6000/minute"
 OFF = "off"
 
@@ -57,15 +58,17 @@ class Settings:
     def load(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
         """Where the servers are is known from a running `make run` too. Raises MissingSetting, WrongSetting."""
         local = _local_urls(Path(environment.get("DATA_DIR") or "var"))
-        database_url = _url("DATABASE_URL", environment, local.get("database_url"))
-        broker_url = _broker_url(environment, local.get("broker_url"))
-        find_redis = _optional_url if broker_url else _url
-        redis_url = find_redis("REDIS_URL", environment, local.get("redis_url"))
+        if not (environment.get("BROKER_URL") or "redis://").startswith((*REDIS, *RABBITMQ)):
+            raise WrongSetting("BROKER_URL must be like redis://… or amqp://user:password@host:port/vhost.")
+        database_url, redis_url, broker_url, replica_url = (
+            _url(name, environment, local)
+            for name in ("DATABASE_URL", "REDIS_URL", "BROKER_URL", "DATABASE_REPLICA_URL")
+        )
         return cls(
-            database_url=database_url,
+            database_url=_required("DATABASE_URL", database_url),
             redis_url=redis_url,
-            broker_url=broker_url or redis_url or "",
-            replica_url=_optional_url("DATABASE_REPLICA_URL", environment, local.get("replica_url")),
+            broker_url=broker_url or _required("REDIS_URL", redis_url),
+            replica_url=replica_url,
             patience=Patience(
                 attempts=int(number("PROJECTION_ATTEMPTS", environment, "5", *ATTEMPTS)),
                 first_pause=float(number("PROJECTION_FIRST_PAUSE", environment, "1", *SECONDS)),
@@ -127,30 +130,23 @@ def flower_login(environment: Mapping[str, str] = os.environ) -> str:
 
 
 def is_redis(broker_url: str) -> bool:
-    return broker_url.startswith(("redis://", "rediss://"))
+    return broker_url.startswith(REDIS)
 
 
-def _broker_url(environment: Mapping[str, str], local: str | None) -> str | None:
-    url = environment.get("BROKER_URL") or local
-    if url and not (is_redis(url) or url.startswith(("amqp://", "amqps://"))):
-        raise WrongSetting("BROKER_URL must be like redis://… or amqp://user:password@host:port/vhost.")
-    return _optional_url("BROKER_URL", environment, local)
-
-
-def _url(name: str, environment: Mapping[str, str], local: str | None) -> str:
-    url = _optional_url(name, environment, local)
+def _url(name: str, environment: Mapping[str, str], local: Mapping[str, str]) -> str | None:
+    url = environment.get(name)
     if not url:
-        raise MissingSetting(f"{name} is not set and no `make run` is up here: set it, or start `make run`.")
+        return local.get(name.lower())
+    try:
+        refuse_weak_url(name, url, environment)
+    except WeakSecret as weak:
+        raise WrongSetting(str(weak)) from weak
     return url
 
 
-def _optional_url(name: str, environment: Mapping[str, str], local: str | None) -> str | None:
-    url = environment.get(name) or local
-    if url and environment.get(name):
-        try:
-            refuse_weak_url(name, url, environment)
-        except WeakSecret as weak:
-            raise WrongSetting(str(weak)) from weak
+def _required(name: str, url: str | None) -> str:
+    if not url:
+        raise MissingSetting(f"{name} is not set and no `make run` is up here: set it, or start `make run`.")
     return url
 
 
