@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks import report
 from benchmarks.baseline import baseline, worse
 from benchmarks.bench import Bench
-from benchmarks.chart import as_svg
+from benchmarks.charts import bars
 from benchmarks.figures import Measured
 from benchmarks.groups import append, command, post, project, rebuild, size
 from benchmarks.machine import settings
@@ -85,7 +85,7 @@ def _write(
     (into / "bench.json").write_text(report.as_json(rows))
     (into / "bench.md").write_text(table)
     for group, of_group in measured.items():
-        (into / f"bench-{group}.svg").write_text(as_svg(group, of_group))
+        (into / f"bench-{group}.svg").write_text(bars(of_group))
     return table
 
 

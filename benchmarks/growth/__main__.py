@@ -8,10 +8,10 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.charts import curves
 from benchmarks.data import fill
 from benchmarks.growth.costs import CALLS, Costs, of_database, of_order, of_read_models
 from benchmarks.growth.workers import of_workers
-from benchmarks.lines import as_svg
 from benchmarks.machine import settings
 from benchmarks.report import number
 from benchmarks.servers import ROOT, Servers, running_servers
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     (into / "growth.md").write_text(text)
     (into / "growth.json").write_text(json.dumps(tables, indent=1) + "\n")
     for name, table in tables.items():
-        (into / f"growth-{name.replace(' ', '-')}.svg").write_text(as_svg(_curves(table), name, logarithmic=True))
+        (into / f"growth-{name.replace(' ', '-')}.svg").write_text(curves(_curves(table), name, sizes=True))
     print(text)
     return 0
 

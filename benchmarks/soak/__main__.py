@@ -19,8 +19,8 @@ from redis import Redis
 from sqlalchemy.orm import Session, sessionmaker
 
 from benchmarks import http_load
+from benchmarks.charts import curves
 from benchmarks.keys import SERVED_AS_IN_PRODUCTION, bearer_of_new_key
-from benchmarks.lines import as_svg
 from benchmarks.machine import settings
 from benchmarks.programs import whole_service
 from benchmarks.queue_load import wait_until
@@ -149,7 +149,7 @@ def main(arguments: Sequence[str]) -> int:
         table = as_markdown(found, said | settings(servers))
     (into / "soak.md").write_text(table)
     (into / "soak.json").write_text(json.dumps(_as_json(found), indent=1) + "\n")
-    (into / "soak.svg").write_text(as_svg(_curves(found.samples), "minutes"))
+    (into / "soak.svg").write_text(curves(_curves(found.samples), "minutes"))
     print(table)
     return 1 if found.faults else 0
 

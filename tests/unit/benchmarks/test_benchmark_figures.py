@@ -3,12 +3,10 @@
 import json
 import shutil
 from pathlib import Path
-from xml.etree import ElementTree as ET
 
 import pytest
 
 from benchmarks.baseline import baseline, is_worse
-from benchmarks.chart import as_svg
 from benchmarks.figures import Measured, Run, in_turns, percentile
 from benchmarks.keep import BEGIN, END, PAGES, keep
 from benchmarks.report import as_json, as_markdown, number
@@ -142,14 +140,6 @@ def test_every_page_has_a_place_for_what_is_kept(tmp_path: Path, project_root: P
     (docs / PAGES["growth.md"]).write_text("no place")
     with pytest.raises(ValueError, match=r"growth\.md"):
         keep(tmp_path, docs)
-
-
-def test_the_chart_is_xml_with_a_bar_per_side() -> None:
-    chart = ET.fromstring(as_svg("some", [Measured(SLOWER, runs(1, 3), runs(2, 2)), Measured(ALONE, runs(9))]))
-
-    bars = [bar for bar in chart.iter("{http://www.w3.org/2000/svg}rect") if bar.get("fill") != "white"]
-    assert len(bars) == 3
-    assert bars[0].get("width") == bars[1].get("width")
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,9 @@
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
-from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmarks.lines import Curve, as_svg
 from benchmarks.soak.samples import Sample
 from benchmarks.soak.verdict import Found, as_markdown
 
@@ -82,16 +80,3 @@ def test_what_grew_in_the_end_is_a_fault(changed: dict[str, Any], fault: str) ->
     steady = soak().samples
 
     assert soak(samples=[*steady[:40], *(replace(sample, **changed) for sample in steady[40:])]).faults == [fault]
-
-
-def test_curves_are_xml_with_a_line_each() -> None:
-    panels: dict[str, dict[str, Curve]] = {
-        "a <title>": {"one": [(1, 1), (10, 2)], "two": [(1, 3), (10, 3)]},
-        "flat": {"zero": [(1, 0.0)]},
-    }
-
-    drawn = ET.fromstring(as_svg(panels, "minutes"))
-
-    lines = list(drawn.iter("{http://www.w3.org/2000/svg}polyline"))
-    assert len(lines) == 3
-    assert [len(str(line.get("points")).split()) for line in lines] == [2, 2, 1]
