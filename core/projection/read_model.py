@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from sqlalchemy import BigInteger, Boolean, Column, Identity, Index, Table, text
+from sqlalchemy import BigInteger, Boolean, Column, Identity, Index, Integer, Table, Text, text
 
 from core.database import metadata
 from core.event_sourcing.event_store import RecordedEvent
@@ -20,6 +20,17 @@ class Row(Protocol):
 
 
 SomeRow = TypeVar("SomeRow", bound=Row)
+
+
+def order_table(name: str, *columns: Column[Any]) -> Table:
+    """A first table: one row per order, with its version."""
+    version = Column("version", Integer, nullable=False)
+    return Table(name, metadata, Column("order_id", Text, primary_key=True), version, *columns)
+
+
+def part_table(name: str, *columns: Column[Any]) -> Table:
+    """Parts of an order, each known by what else is in the primary key."""
+    return Table(name, metadata, Column("order_id", Text, primary_key=True), *columns)
 
 
 class Sums:
@@ -49,6 +60,7 @@ class Sums:
             *counted,
             Column("folded", Boolean, nullable=False),
             Index(f"{name}_key", *self.key, unique=True, postgresql_where=text("folded")),
+            Index(f"{name}_changes", *self.key, postgresql_where=text("NOT folded")),
             *indexes,
         )
 

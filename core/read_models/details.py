@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from core.database import metadata
 from core.event_sourcing.event_store import RecordedEvent
-from core.orders.events import OrderCancelled, OrderConfirmed, OrderItemAdded, OrderPlaced, OrderShipped
-from core.projection.read_model import ReadModel, Values
+from core.orders import events
+from core.projection.read_model import ReadModel, Values, part_table
 from core.read_models.header import OrderHeader, evolve_header, header_columns, header_values
 
 order_details = Table(
@@ -22,10 +22,8 @@ order_details = Table(
 )
 
 # An item is known by the version of the event that added it, so adding it twice is adding it once.
-order_items = Table(
+order_items = part_table(
     "order_item_read_models",
-    metadata,
-    Column("order_id", Text, primary_key=True),
     Column("version", Integer, primary_key=True),
     Column("product_name", Text, nullable=False),
     Column("quantity", Integer, nullable=False),
@@ -56,12 +54,12 @@ class DetailsReadModel(ReadModel[OrderDetails]):
     def evolve(self, row: OrderDetails | None, recorded: RecordedEvent) -> OrderDetails:
         row, event = evolve_header(OrderDetails, row, recorded), recorded.event
         match event:
-            case OrderItemAdded():
+            case events.OrderItemAdded():
                 subtotal = event.quantity * event.unit_price
                 item = OrderItem(recorded.version, event.product_name, event.quantity, event.unit_price, subtotal)
                 row.items[item.version] = item
                 row.items_total += subtotal
-            case OrderPlaced() | OrderConfirmed() | OrderCancelled() | OrderShipped():
+            case events.OrderPlaced() | events.OrderConfirmed() | events.OrderCancelled() | events.OrderShipped():
                 pass
             case _:
                 assert_never(event)

@@ -10,7 +10,7 @@ from sqlalchemy import Column, DateTime, Integer, Numeric, Text
 
 from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.streams import BrokenStream
-from core.orders.events import OrderCancelled, OrderConfirmed, OrderItemAdded, OrderPlaced, OrderShipped
+from core.orders import events
 from core.orders.order import Status
 
 FIELDS = (
@@ -36,7 +36,7 @@ class OrderHeader:
     version: int = 0
 
     @classmethod
-    def placed(cls, order_id: str, event: OrderPlaced) -> Self:
+    def placed(cls, order_id: str, event: events.OrderPlaced) -> Self:
         return cls(order_id, event.customer_name, Status.PENDING.value, event.total_amount, event.placed_at)
 
 
@@ -53,19 +53,19 @@ def header_fields(header: OrderHeader) -> dict[str, Any]:
 def evolve_header(kind: type[SomeHeader], header: SomeHeader | None, recorded: RecordedEvent) -> SomeHeader:
     """The header after one more event; it is changed in place. Raises BrokenStream."""
     event = recorded.event
-    if isinstance(event, OrderPlaced):
+    if isinstance(event, events.OrderPlaced):
         return kind.placed(recorded.aggregate_id, event)
     if header is None:
         raise BrokenStream(recorded.aggregate_id, 0, recorded.version)
     match event:
-        case OrderItemAdded():
+        case events.OrderItemAdded():
             pass
-        case OrderConfirmed():
+        case events.OrderConfirmed():
             header.status, header.confirmed_at = Status.CONFIRMED.value, event.confirmed_at
-        case OrderCancelled():
+        case events.OrderCancelled():
             header.status, header.cancelled_at = Status.CANCELLED.value, event.cancelled_at
             header.cancel_reason = event.reason
-        case OrderShipped():
+        case events.OrderShipped():
             header.status, header.shipped_at = Status.SHIPPED.value, event.shipped_at
             header.tracking_number = event.tracking_number
         case _:

@@ -60,6 +60,7 @@ def upgrade() -> None:
         sa.Column("folded", sa.Boolean, nullable=False),
     )
     op.create_index(f"{TABLE}_key", TABLE, ["status"], unique=True, postgresql_where=sa.text("folded"))
+    op.create_index(f"{TABLE}_changes", TABLE, ["status"], postgresql_where=sa.text("NOT folded"))
     _fold_often()
     op.execute(f"INSERT INTO {TABLE} (status, orders, amount, folded) {COUNT.format(folded=', true')}")
     for column in ("events_passed", "sampled_at", "events_sampled", "events_per_second"):
