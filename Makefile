@@ -16,7 +16,7 @@ run: install-run ## start everything here in the foreground; Ctrl-C stops it
 	@$(BIN)/python -m local
 
 test: install-dev lint ## lint, then run every test but those of `make drill` on real servers; TESTS=tests/unit runs a part
-	@$(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=loadgroup $(TESTS)
+	@$(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=loadfile --no-loadscope-reorder $(TESTS)
 
 drill: install-dev ## break the whole stack under load, then prove that nothing was lost or doubled; 15 minutes; BROKER=rabbitmq
 	@DRILL=$(or $(SIZE),full) TEST_BROKER=$(BROKER) $(BIN)/python -m pytest $(DRILLS) --capture=no --timeout=900

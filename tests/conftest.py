@@ -25,16 +25,12 @@ LEFT_OUT = {"": {"long", "full"}, "short": {"full"}, "full": set[str]()}
 made: list[Flask] = []
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the long tests to `make drill`; those that share one running stack share a process of pytest."""
+    """Leave the long tests to `make drill`."""
     left_out = LEFT_OUT[os.environ.get("DRILL", "")]
     left = [item for item in items if left_out & {marker.name for marker in item.iter_markers()}]
     config.hook.pytest_deselected(items=left)
     items[:] = [item for item in items if item not in left]
-    for item in items:
-        if "stack" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("stack"))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,7 +4,6 @@ import http.client
 import json
 import signal
 import socket
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from local.servers import ValkeyServer
-from tests.support.web_server import WebServer
+from tests.support.web_server import TELLS_OF_WAITS, WebServer
 
 BODY = json.dumps({"customer_name": "山田太郎", "total_amount": 83000})
 JSON = {"Content-Type": "application/json"}
@@ -27,7 +26,7 @@ SOON = 3.0
 
 @pytest.fixture
 def web(database_url: str, valkey: ValkeyServer, tmp_path: Path) -> Iterator[WebServer]:
-    with WebServer(database_url, valkey.url, tmp_path / "web.log") as server:
+    with WebServer(database_url, valkey.url, tmp_path / "web.log", app=TELLS_OF_WAITS) as server:
         yield server
 
 
@@ -50,9 +49,8 @@ def test_a_stop_lets_requests_end_and_takes_no_more(web: WebServer) -> None:
     """Nothing projects here, so that each request waits out its two seconds."""
     with ThreadPoolExecutor(WAITING) as pool:
         asked = [pool.submit(place_and_wait, web) for _ in range(WAITING)]
-        time.sleep(0.7)
+        web.wait_for_waits(WAITING)
         web.ask_to_stop()
-        time.sleep(0.3)
         assert not any(each.done() for each in asked)
         statuses = [each.result() for each in asked]
 

@@ -18,8 +18,6 @@ from tests.support.databases import new_database
 from tests.support.examples import ADD_LAPTOP, ADD_MICE, CONFIRM, NOON, ORDER_ID, PLACE, SHIP
 from tests.support.streams import handle
 
-pytestmark = pytest.mark.xdist_group("compare")  # they share a database
-
 TAGS = ["山田太郎", "ノートPC", "マウス", f"{ORDER_ID} confirmed", "TRACK-12345678"]
 KINDS = ("lost", "unasked", "gaps", "duplicated", "differences", "statistics", "snapshots")
 COMMANDS = (PLACE, ADD_LAPTOP, ADD_MICE, CONFIRM, SHIP)

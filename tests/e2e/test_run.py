@@ -1,11 +1,12 @@
-"""`make run` as an operator meets it: starting, stopping, starting again, ports, folders and deaths."""
+"""`make run` as an operator meets it: what it says, ports, folders and deaths; the stack that runs is one for all."""
 
 import re
-import signal
 import stat
 import subprocess
 import urllib.request
 from base64 import b64encode
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from urllib.error import HTTPError
@@ -13,10 +14,10 @@ from urllib.error import HTTPError
 import psutil
 import pytest
 
-from tests.support.make_run import Stack, outliving, shown
+from tests.support.make_run import Stack, details_version, shown
 from tests.support.waiting import wait_until
 
-MOST_STOP_SECONDS = 15
+BURST = 500
 
 
 def refusal(stack: Stack) -> str:
@@ -105,42 +106,6 @@ def ready(stack: Stack) -> bool:
         return False
 
 
-def test_the_data_survives_and_nothing_else_does(tmp_path: Path) -> None:
-    data = tmp_path / ("long" * 30)  # a socket in it would have a path too long for the system
-    with Stack(data) as first:
-        order_id = first.place()
-        wait_until(lambda: shown(first, order_id), 5)
-        left = first.processes
-        assert first.stop(signal.SIGINT) < MOST_STOP_SECONDS
-        assert first.process.returncode == 0
-        assert not outliving(left, 1)
-    assert not (data / "local.json").exists()
-
-    with Stack(data) as second:
-        assert shown(second, order_id)
-        left = second.processes
-        assert second.stop(signal.SIGTERM) < MOST_STOP_SECONDS
-        assert not outliving(left, 1)
-
-
-def test_nothing_outlives_a_killed_run(tmp_path: Path) -> None:
-    with Stack(tmp_path) as stack:
-        left = stack.processes
-        stack.process.kill()
-        assert not outliving(left, MOST_STOP_SECONDS)
-
-
-def test_stopping_while_it_starts_leaves_nothing(tmp_path: Path) -> None:
-    stack = Stack(tmp_path)
-    stack.launch()
-    wait_until(lambda: "starting web" in stack.output, 30)
-    left = stack.processes
-
-    assert stack.stop() < MOST_STOP_SECONDS
-    assert stack.process.returncode == 0
-    assert not outliving(left, 1)
-
-
 def test_two_run_side_by_side(stack: Stack, tmp_path: Path) -> None:
     with Stack(tmp_path) as other:
         order_id = other.place()
@@ -165,20 +130,6 @@ def test_a_port_that_is_none_is_refused(tmp_path: Path, port: str) -> None:
     )
 
 
-def test_keys_can_be_tried_here_too(tmp_path: Path) -> None:
-    with Stack(tmp_path, ORDERLOG_AUTH="on", HOST="0.0.0.0") as stack:
-        assert "needed: ORDERLOG_AUTH=on" in stack.output
-        with pytest.raises(HTTPError, match="401"):
-            stack.place()
-        listening = [
-            connection.laddr.ip
-            for process in stack.processes
-            for connection in process.net_connections("inet")
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == stack.port
-        ]
-        assert set(listening) == {"127.0.0.1"}  # `make run` never listens elsewhere
-
-
 def test_a_data_folder_in_use_is_refused(stack: Stack) -> None:
     said = refusal(Stack(stack.data_dir))
 
@@ -201,3 +152,36 @@ def test_a_named_postgresql_that_is_away_is_said_clearly(tmp_path: Path) -> None
     assert "The PostgreSQL that DATABASE_URL names does not answer" in said
     assert "Traceback" not in said
     assert "secret" not in said
+
+
+def listed(stack: Stack) -> set[str]:
+    """The ids of all orders that the list shows, page by page."""
+    ids: set[str] = set()
+    cursor = ""
+    while True:
+        page = stack.get(f"/orders?limit=200{cursor}")
+        ids.update(order["order_id"] for order in page["orders"])
+        if page["next_cursor"] is None:
+            return ids
+        cursor = f"&cursor={page['next_cursor']}"
+
+
+def kill(worker: psutil.Process) -> None:
+    """With its pool; some of them may have died already."""
+    with suppress(psutil.NoSuchProcess):
+        for process in [*worker.children(), worker]:
+            process.kill()
+
+
+def test_killing_the_worker_during_a_burst_loses_nothing(stack: Stack) -> None:
+    with ThreadPoolExecutor(8) as clients:
+        placing = [clients.submit(stack.place) for _ in range(BURST)]
+        for done in (50, 200, 350):
+            placing[done].result()
+            for worker in stack.running("worker"):
+                kill(worker)
+        placed = {each.result() for each in placing}
+
+    assert len(placed) == BURST
+    wait_until(lambda: placed <= listed(stack), 60)
+    wait_until(lambda: all(details_version(stack, order_id) == 1 for order_id in placed), 60)

@@ -1,10 +1,12 @@
-"""The application with a fault at an exact place of a command; made by the web server's own process."""
+"""The application with a fault at an exact place, or telling how far it is; made by the web server's own process."""
 
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from threading import Event
+from typing import Any
 from unittest.mock import patch
 
 from flask import Flask
@@ -16,6 +18,7 @@ from core.event_sourcing.event_store import EventStore, OpenStore, RecordedEvent
 from core.event_sourcing.postgres_store import PostgresEventStore
 from webapp import create_app
 from webapp.api import commands
+from webapp.api.waiting import Waits
 from worker.enqueue import Enqueuer
 
 
@@ -57,3 +60,20 @@ def dying_stores(engine: Engine) -> OpenStore:
             die_once(Path(os.environ["DIE"]))
 
     return open_store
+
+
+def tells_of_waits() -> Flask:
+    """Each request that begins to wait adds a byte to the file that WAITS names."""
+    patch.object(Waits, "_news_of", told_of(Path(os.environ["WAITS"]), Waits._news_of)).start()
+    return create_app()
+
+
+def told_of(file: Path, news_of: Callable[[Waits, str], AbstractContextManager[Event]]) -> Any:
+    @contextmanager
+    def telling(waits: Waits, order_id: str) -> Iterator[Event]:
+        with news_of(waits, order_id) as news:
+            with file.open("a") as begun:
+                begun.write(".")
+            yield news
+
+    return telling

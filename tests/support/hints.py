@@ -2,10 +2,11 @@
 
 import base64
 import json
-import time
 from typing import Any
 
 from redis import Redis
+
+from tests.support.waiting import wait_until
 
 
 class Queue:
@@ -21,11 +22,9 @@ class Queue:
         return [message for message in found if body(message)[0][0] == order_id]
 
     def versions(self, order_id: str, expected: int) -> list[int]:
-        """Of the hints for this order, once there are as many as expected or a second is over."""
-        deadline = time.monotonic() + 1
-        while len(found := self.messages(order_id)) < expected and time.monotonic() < deadline:
-            time.sleep(0.01)
-        return [body(message)[0][1] for message in found]
+        """Of the hints for this order, once there are as many as expected."""
+        wait_until(lambda: len(self.messages(order_id)) >= expected)
+        return [body(message)[0][1] for message in self.messages(order_id)]
 
 
 def body(message: str) -> Any:

@@ -1,7 +1,6 @@
 """A second PostgreSQL that follows the first by streaming replication, and whose replay can be held up."""
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +10,7 @@ from sqlalchemy.engine import make_url
 
 from local.program import NOBODY
 from local.servers import CannotStart, PostgresServer, postgres_binary
+from tests.support.waiting import wait_until
 
 COPY_SECONDS = 60
 REPLAYED = "SELECT coalesce(pg_last_wal_replay_lsn() >= %s::pg_lsn, false)"
@@ -47,10 +47,7 @@ class Replica(PostgresServer):
         """Until it has replayed everything that the primary holds now."""
         with self.connect() as here, psycopg.connect(self.primary.url, autocommit=True) as there:
             lsn = _one(there, "SELECT pg_current_wal_flush_lsn()::text")
-            deadline = time.monotonic() + 10
-            while not _one(here, REPLAYED, lsn):
-                assert time.monotonic() < deadline, "the replica does not catch up"
-                time.sleep(0.005)
+            wait_until(lambda: _one(here, REPLAYED, lsn))
 
     def connect(self) -> psycopg.Connection[Any]:
         return psycopg.connect(self.url, autocommit=True)
@@ -58,8 +55,7 @@ class Replica(PostgresServer):
     def pause(self) -> None:
         with self.connect() as connection:
             connection.execute("SELECT pg_wal_replay_pause()")
-            while _one(connection, "SELECT pg_get_wal_replay_pause_state()") != "paused":
-                time.sleep(0.005)
+            wait_until(lambda: _one(connection, "SELECT pg_get_wal_replay_pause_state()") == "paused")
 
     def resume(self) -> None:
         with self.connect() as connection:

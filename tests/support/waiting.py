@@ -9,25 +9,26 @@ from sqlalchemy.orm import Session, sessionmaker
 PAUSE = 0.02
 LONG = 60.0  # so long only on a machine that is busy with other things
 
-WAITING_FOR_LOCKS = text("""
+LOCK_WAITS = text("""
     SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
 """)
 
 
-def wait_until(reached: Callable[[], object], seconds: float = LONG) -> float:
+def wait_until(reached: Callable[[], object], seconds: float = LONG, pause: float = PAUSE) -> float:
     """The seconds it took."""
     started = time.monotonic()
     while not reached():
         assert time.monotonic() - started < seconds, f"not reached in {seconds} s"
-        time.sleep(PAUSE)
+        time.sleep(pause)
     return time.monotonic() - started
 
 
+def lock_waits(sessions: sessionmaker[Session]) -> int:
+    """How many connections to this database wait for a lock that another holds."""
+    with sessions.begin() as session:
+        return int(session.execute(LOCK_WAITS).scalar_one())
+
+
 def wait_for_lock(sessions: sessionmaker[Session], number: int = 1) -> None:
-    """Until so many connections to this database wait for a lock that another holds."""
-
-    def waiting() -> bool:
-        with sessions.begin() as session:
-            return bool(session.execute(WAITING_FOR_LOCKS).scalar_one() >= number)
-
-    wait_until(waiting)
+    """Until so many connections do."""
+    wait_until(lambda: lock_waits(sessions) >= number)

@@ -17,6 +17,7 @@ from tests.support.ports import own_port
 from tests.support.remote import Remote
 from tests.support.waiting import wait_until
 
+TELLS_OF_WAITS = "tests.support.factories:tells_of_waits"
 PROJECT = Path(__file__).parent.parent.parent
 
 
@@ -34,6 +35,7 @@ class WebServer:
         **environment: str,
     ) -> None:
         self.port = own_port()
+        self._waits = log.with_suffix(".waits")
         self._app = app
         self._environment = {
             "DATABASE_URL": database_url,
@@ -42,6 +44,7 @@ class WebServer:
             "HOST": "127.0.0.1",
             "PORT": str(self.port),
             "WEB_PROCESSES": str(processes),
+            "WAITS": str(self._waits),
             **environment,
         }
         self._log = log
@@ -71,6 +74,10 @@ class WebServer:
     def wait_for_end(self, seconds: float) -> int:
         """The exit status."""
         return self._process.wait(seconds)
+
+    def wait_for_waits(self, number: int) -> None:
+        """Until so many requests have begun to wait, if the application tells of them."""
+        wait_until(lambda: self._waits.exists() and self._waits.stat().st_size >= number)
 
     @property
     def client(self) -> Remote:

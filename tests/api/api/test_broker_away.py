@@ -14,9 +14,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.brokers import Broker, new_broker
 from tests.support.calls import stored_events
+from tests.support.waiting import wait_until
 from tests.support.web_server import WebServer
-
-pytestmark = pytest.mark.xdist_group("broker_away")  # they share a broker
 
 PROMISED = 0.050  # seconds that an absent broker may add to a command
 FULL_SPEED = 0.025  # what noise may add; a command waits for no broker
@@ -90,19 +89,13 @@ def sample(connection: http.client.HTTPConnection) -> float:
 
 def wait_for_a_new_hint(connection: http.client.HTTPConnection, broker: Broker) -> None:
     """Hints flow again once the sender has noticed, which takes a second at the most and a command to try with."""
-    deadline = time.monotonic() + 5
-    while not is_told(broker, place(connection)):
-        assert time.monotonic() < deadline, "no hint arrives after the broker is back"
+    placed: list[str] = []
 
+    def one_is_told() -> bool:
+        placed.append(place(connection))
+        return any(order_id in placed for order_id, _ in broker.take_hints())
 
-def is_told(broker: Broker, order_id: str) -> bool:
-    """Whether the hint of this new order arrives within a second."""
-    deadline = time.monotonic() + 1
-    while time.monotonic() < deadline:
-        if [order_id, 1] in broker.take_hints():
-            return True
-        time.sleep(0.01)
-    return False
+    wait_until(one_is_told, 5)
 
 
 @pytest.mark.parametrize("outage", [killed, frozen, black_hole])

@@ -1,7 +1,6 @@
 """Many clients at once: nothing is lost, versions are gapless, and a lost race is told clearly."""
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +32,7 @@ from tests.support.calls import (
     stored_events,
 )
 from tests.support.examples import CANCELLED, LAPTOP_ADDED, NOON, PLACED
+from tests.support.waiting import wait_for_lock
 
 WRITERS = 50
 
@@ -119,7 +119,9 @@ def test_no_item_gets_in_after_a_confirmation(app: Flask, sessions: sessionmaker
         assert isinstance(stream[-1].event, OrderConfirmed)
 
 
-def test_writers_of_other_orders_do_not_wait(app: Flask, client: FlaskClient, database_url: str) -> None:
+def test_writers_of_other_orders_do_not_wait(
+    app: Flask, client: FlaskClient, database_url: str, sessions: sessionmaker[Session]
+) -> None:
     """While a transaction that has appended to one order stays open."""
     held, other = place(client), place(client)
     with psycopg.connect(database_url) as connection, ThreadPoolExecutor(1) as thread:
@@ -134,7 +136,7 @@ def test_writers_of_other_orders_do_not_wait(app: Flask, client: FlaskClient, da
             [held],
         )
         waiting = thread.submit(send, app.test_client(), "add_item", held)
-        time.sleep(0.2)
+        wait_for_lock(sessions)
 
         accepted(send(client, "add_item", other), other, version=2)
         assert place(client)

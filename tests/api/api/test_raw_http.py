@@ -13,8 +13,6 @@ from tests.support.calls import LAPTOP, nothing_stored, stored_events
 from tests.support.databases import new_database
 from tests.support.web_server import RawAnswer, WebServer
 
-pytestmark = pytest.mark.xdist_group("raw_http")  # one web server serves them all
-
 LARGEST_BODY = 1024 * 1024
 PLACE = '{"customer_name": "山田太郎", "total_amount": 83000}'.encode()
 

@@ -20,8 +20,6 @@ from tests.support.web_server import WebServer
 from tests.support.worker import Worker
 from webapp.api.waiting import RECHECK_SECONDS
 
-pytestmark = pytest.mark.xdist_group("read_your_writes")  # they share a replica, a web server and a worker
-
 WAIT = {"Prefer": "wait=10"}
 WRITES = 200
 

@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Event
 from typing import Any
 from unittest.mock import patch
 
@@ -26,13 +27,13 @@ from tests.support.contract import ContractClient
 from tests.support.examples import NOON, PLACED
 from tests.support.read_side import project_all, run
 from tests.support.replica import Replica
+from tests.support.waiting import wait_until
+from webapp.api.waiting import WAITS, Waits
 from webapp.database import db
-
-pytestmark = pytest.mark.xdist_group("replica")  # they share it
 
 WAIT = {"Prefer": "wait=10"}
 SHORT_WAIT = {"Prefer": "wait=1"}
-HELD_UP = 0.3  # seconds
+SOON = 0.5  # seconds
 
 
 @pytest.fixture(scope="module")
@@ -61,17 +62,25 @@ def client(replica: Replica, database_url: str, valkey: ValkeyServer) -> Iterato
         yield client
 
 
-def later(work: Callable[[], object]) -> Any:
-    """Done in a thread after HELD_UP seconds; its `result()` waits for it."""
+def once(ready: Callable[[], object], work: Callable[[], object]) -> Future[float]:
+    """Work is done in a thread as soon as all is ready; the result is the time when it began."""
 
-    def wait_and_work() -> None:
-        time.sleep(HELD_UP)
+    def wait_and_work() -> float:
+        wait_until(ready)
+        began = time.monotonic()
         work()
+        return began
 
     thread = ThreadPoolExecutor(1)
     done = thread.submit(wait_and_work)
     thread.shutdown(wait=False)
     return done
+
+
+def once_it_waits(client: FlaskClient, work: Callable[[], object]) -> Future[float]:
+    """The same, as soon as a request waits."""
+    waits: Waits = client.application.extensions[WAITS]
+    return once(lambda: waits._waiting, work)
 
 
 def is_read_only(client: FlaskClient) -> None:
@@ -138,13 +147,12 @@ def test_a_query_that_waits_is_answered_as_soon_as_the_replica_shows_it(
         problem(client.get(path, headers=SHORT_WAIT), 503, "read-model-behind")
         assert 1 <= time.monotonic() - asked < 2
 
-    resuming, asked = later(replica.resume), time.monotonic()
+    resuming = once_it_waits(client, replica.resume)
     answer = client.get(f"/orders/{order_id}?min_version=2", headers=WAIT)
-    waited = time.monotonic() - asked
+    answered = time.monotonic()
 
-    resuming.result()
     assert read(answer)["version"] == 2
-    assert HELD_UP <= waited < 2 * HELD_UP + 0.2
+    assert 0 < answered - resuming.result() < SOON
     assert read(client.get(f"/orders?min_position={position}", headers=WAIT))["orders"][0]["version"] == 2
 
 
@@ -152,13 +160,13 @@ def test_a_command_that_waits_waits_for_the_replica(
     client: FlaskClient, replica: Replica, sessions: sessionmaker[Session]
 ) -> None:
     with replica.paused():
-        projecting = later(lambda: show_everything(sessions))
+        projecting = once_it_waits(client, lambda: show_everything(sessions))
         answer = send(client, "place_order", "", SHORT_WAIT)
         projecting.result()
         assert answer.status_code == 201
         assert "Preference-Applied" not in answer.headers
 
-    projecting = later(lambda: show_everything(sessions))
+    projecting = once_it_waits(client, lambda: show_everything(sessions))
     answer = send(client, "place_order", "", WAIT)
     projecting.result()
     assert answer.headers["Preference-Applied"] == "wait"
@@ -270,9 +278,13 @@ def test_a_query_in_the_way_of_the_replay_is_told_to_come_again(
         connection.execute("ALTER SYSTEM SET max_standby_streaming_delay = '100ms'")
         connection.execute("SELECT pg_reload_conf()")
 
+    reading = Event()
+
     def slow(session: Session, **arguments: Any) -> Any:
         session.execute(text("SELECT count(*) FROM order_summary_read_models"))
-        session.execute(text("SELECT pg_sleep(4)"))
+        session.execute(text("SET LOCAL statement_timeout = 0"))
+        reading.set()
+        session.execute(text("SELECT pg_sleep(60)"))
         return [], None
 
     def be_in_the_way() -> None:
@@ -280,7 +292,7 @@ def test_a_query_in_the_way_of_the_replay_is_told_to_come_again(
             connection.execute("LOCK TABLE order_summary_read_models IN ACCESS EXCLUSIVE MODE")
 
     with patch.object(summary, "list_orders", slow):
-        locking = later(be_in_the_way)
+        locking = once(reading.is_set, be_in_the_way)
         answer = client.get("/orders")
         locking.result()
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from flask import Flask
@@ -14,6 +15,7 @@ from werkzeug.test import TestResponse
 from core.api_keys import Scope
 from tests.support.calls import COMMANDS, nothing_stored, problem, read
 from tests.support.keys import EVERY_SCOPE, NOW, Keys, bearing, without
+from webapp.gate import auth
 from webapp.gate.auth import CACHE, CACHE_SECONDS
 
 NO_SUCH_KEY = f"ol_{'0' * 16}_{'0' * 64}"
@@ -128,12 +130,12 @@ def test_the_holder_learns_why_a_key_has_ended_and_nobody_else_does(guarded: Fla
         assert detail == "The key is not known here."
 
 
-def test_a_revoked_key_ends_within_a_second(guarded: FlaskClient, keys: Keys) -> None:
+def test_a_revoked_key_ends_within_a_second(guarded: FlaskClient, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
     created = keys.create(Scope.ORDERS_READ)
     assert guarded.get("/orders", headers=bearing(created.text)).status_code == 200
 
     keys.revoke(created)
-    time.sleep(CACHE_SECONDS + 0.05)
+    monkeypatch.setattr(auth, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + CACHE_SECONDS))
 
     assert CACHE_SECONDS < 1
     assert_refused(guarded.get("/orders", headers=bearing(created.text)), error="invalid_token")

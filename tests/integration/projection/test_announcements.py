@@ -1,9 +1,10 @@
 """Who listens is told of views that have changed: once they are committed, and of nothing else."""
 
 import json
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import takewhile
+from threading import Event
 
 import psycopg
 import pytest
@@ -18,9 +19,11 @@ from core.projection.rebuild import rebuild_orders
 from core.read_models.wiring import PROJECTORS
 from core.settings import Patience
 from tests.support.examples import ORDER_ID
-from tests.support.read_side import place, place_many, run, shown, store, value
+from tests.support.read_side import place, place_many, run, shown, store
+from tests.support.waiting import LONG, wait_for_lock
 
 SUMMARY = PROJECTORS["summary"]
+UP_TO_NOW = "up to now"
 
 
 @pytest.fixture
@@ -31,7 +34,10 @@ def listener(database_url: str) -> Iterator[psycopg.Connection]:
 
 
 def heard(listener: psycopg.Connection) -> list[str]:
-    return [news.payload for news in listener.notifies(timeout=0.2)]
+    """What was announced up to now: a listener is told in the order of commits."""
+    with psycopg.connect(listener.info.dsn, password=listener.info.password, autocommit=True) as connection:
+        connection.execute(f"NOTIFY {CHANNEL}, '{UP_TO_NOW}'")
+    return [news.payload for news in takewhile(lambda news: news.payload != UP_TO_NOW, listener.notifies())]
 
 
 def test_a_projected_order_is_named(sessions: sessionmaker[Session], listener: psycopg.Connection) -> None:
@@ -119,27 +125,24 @@ def test_who_comes_to_listen_waits_for_what_will_not_be_announced(
         assert heard(connection) == [json.dumps(["ORDER-003"])]
 
 
-def wait_for_lock(sessions: sessionmaker[Session]) -> None:
-    while not value(sessions, "SELECT count(*) FROM pg_locks WHERE NOT granted"):
-        pass
-
-
 def test_nobody_who_waits_is_missed_however_projections_and_listeners_come_and_go(
     sessions: sessionmaker[Session], database_url: str
 ) -> None:
     order_ids = [f"ORDER-{number:03}" for number in range(120)]
     place(sessions, *order_ids)
+    coming = {order_id: Event() for order_id in order_ids}
 
     def is_told(order_id: str) -> bool:
+        coming[order_id].set()
         with psycopg.connect(database_url, autocommit=True) as connection:
             listen(connection)
             if order_id in shown(sessions):
                 return True
-            return any(order_id in news.payload for news in connection.notifies(timeout=10))
+            return any(order_id in news.payload for news in connection.notifies(timeout=LONG))
 
     with ThreadPoolExecutor(4) as listeners, ThreadPoolExecutor(3) as workers:
         waits = [listeners.submit(is_told, order_id) for order_id in order_ids]
         for order_id in order_ids:
-            workers.submit(project, sessions, SUMMARY, [order_id])
-            time.sleep(0.01)  # about as long as it takes to come and listen
+            assert coming[order_id].wait(LONG)
+            workers.submit(project, sessions, SUMMARY, [order_id])  # which takes about as long as to come and listen
         assert all(each.result() for each in waits)

@@ -25,6 +25,7 @@ from core.settings import Patience
 from tests.support.examples import CANCELLED, LAPTOP_ADDED, LIFE, MICE_ADDED, ORDER_ID, PLACED
 from tests.support.read_side import value
 from tests.support.streams import append
+from tests.support.waiting import wait_for_lock
 
 
 def project_all(sessions: sessionmaker[Session], order_id: str = ORDER_ID) -> None:
@@ -116,11 +117,6 @@ def test_row_and_parts_are_written_in_one_transaction(
         assert find_details(session, ORDER_ID) is None
     project_all(sessions)
     assert_shows_the_events(sessions)
-
-
-def wait_for_lock(sessions: sessionmaker[Session]) -> None:
-    while not value(sessions, "SELECT count(*) FROM pg_locks WHERE NOT granted"):
-        pass
 
 
 @pytest.mark.parametrize("name", PROJECTORS)

@@ -20,6 +20,7 @@ from tests.support.examples import LAPTOP_ADDED
 from tests.support.failing import AT_ONCE
 from tests.support.read_side import checkpoint, place, place_many, project_all, run, shown, value
 from tests.support.streams import append
+from tests.support.waiting import wait_for_lock
 
 SUMMARY = PROJECTORS["summary"]
 
@@ -139,11 +140,6 @@ def test_a_deadlock(sessions: sessionmaker[Session]) -> None:
     assert failures(sessions) == 0
     catch_up(sessions, "summary", SUMMARY, AT_ONCE)
     assert shown(sessions) == {"ORDER-001": 2, "ORDER-002": 2}
-
-
-def wait_for_lock(sessions: sessionmaker[Session]) -> None:
-    while not value(sessions, "SELECT count(*) FROM pg_locks WHERE NOT granted"):
-        pass
 
 
 def test_a_table_that_is_still_to_come(sessions: sessionmaker[Session]) -> None:

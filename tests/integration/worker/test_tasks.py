@@ -13,7 +13,7 @@ from core.projection.catch_up import alone
 from tests.support.examples import LAPTOP_ADDED, ORDER_ID
 from tests.support.read_side import place, project_all, run, shown, value
 from tests.support.streams import append
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_for_lock
 from worker import tasks
 
 SUMMARY, DETAILS = "order_summary_read_models", "order_details_read_models"
@@ -49,7 +49,7 @@ def test_a_row_that_stays_locked_holds_no_other_order_back(
     with sessions() as other:
         other.execute(text(f"SELECT FROM {SUMMARY} WHERE order_id = '{ORDER_ID}' FOR UPDATE"))
         tasks.project_event(ORDER_ID, 2)
-        wait_until(lambda: value(sessions, "SELECT count(*) FROM pg_locks WHERE NOT granted") > 0, 10)
+        wait_for_lock(sessions)
         place(sessions, "ORDER-002")
         for order_id in (ORDER_ID, "ORDER-002"):  # they gather, and are tried together first
             tasks.project_event(order_id, 1)
