@@ -127,13 +127,16 @@ def _responses(operation: Operation, links: Json) -> Json:
 
 def _answer(answer: Answer) -> Json:
     described: Json = {"description": answer.description, "headers": _answer_headers(answer)}
-    schema = {"type": "object"} if answer.media_types == ("application/json",) else {"type": "string"}
-    if answer.model is not None:
-        schema = reference(schema_name(answer.model))
-    example = {} if answer.example is None else {"example": answer.example}
     if answer.media_types:
-        described["content"] = {media_type: {"schema": schema, **example} for media_type in answer.media_types}
+        described["content"] = {media_type: _content(answer, media_type) for media_type in answer.media_types}
     return described
+
+
+def _content(answer: Answer, media_type: str) -> Json:
+    if media_type != "application/json":
+        return {"schema": {"type": "string"}}
+    schema = {"type": "object"} if answer.model is None else reference(schema_name(answer.model))
+    return {"schema": schema} if answer.example is None else {"schema": schema, "example": answer.example}
 
 
 def _answer_headers(answer: Answer) -> Json:

@@ -1,10 +1,11 @@
-"""The contract over HTTP: `/openapi.json`, a page for people at `/docs`, and a page about each type of problem."""
+"""Where to start, the contract (`/openapi.json`, for people `/docs`), and a page about each type of problem."""
 
 from pathlib import Path
 from typing import Any
 
 from flask import Response, current_app, render_template, request
 from flask.typing import ResponseReturnValue
+from pydantic import BaseModel
 from werkzeug.exceptions import NotFound
 
 from webapp.api.operation import SERVICE, Answer, Operation
@@ -23,6 +24,26 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; base-uri 'none'; form-action 'none';"
     " frame-ancestors 'none'"
 )
+
+
+class Start(BaseModel):
+    """`links` has the path of each operation that needs neither a body nor an id, by its operationId."""
+
+    links: dict[str, str]
+
+
+def show_start() -> ResponseReturnValue:
+    """A page for browsers, JSON for everyone else."""
+    operations: tuple[Operation, ...] = current_app.extensions[OPERATIONS_SHOWN]
+    links = {each.name: each.path for each in operations if each.method == "get" and "{" not in each.path}
+    if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
+        place = next(each for each in operations if each.name == "place_order")
+        example = current_app.json.dumps(place.example)
+        answer = _page(render_template("start.html", info=_document()["info"], links=links, example=example))
+    else:
+        answer = Response(current_app.json.dumps({"links": links}), content_type="application/json")
+    answer.vary.add("Accept")
+    return answer
 
 
 def show_contract() -> ResponseReturnValue:
@@ -73,6 +94,24 @@ def _text(problem: Problem, shown: dict[str, object]) -> Response:
 
 
 OPERATIONS = (
+    Operation(
+        method="get",
+        path="/",
+        view=show_start,
+        scope=OPEN,
+        tag=SERVICE,
+        summary="Where to start",
+        answers=(
+            Answer(
+                status=200,
+                description="Links, or a page.",
+                model=Start,
+                media_types=("application/json", "text/html"),
+                example={"links": {"list_orders": "/orders", "show_contract": "/openapi.json", "show_docs": "/docs"}},
+            ),
+        ),
+        problems=(),
+    ),
     Operation(
         method="get",
         path="/openapi.json",

@@ -12,7 +12,7 @@ from webapp.operations import OPERATIONS
 from webapp.problems.catalogue import PROBLEMS
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
-PAGES = ["/docs", *(f"/problems/{slug}" for slug in PROBLEMS)]
+PAGES = ["/", "/docs", *(f"/problems/{slug}" for slug in PROBLEMS)]
 
 
 class Page(HTMLParser):
@@ -73,6 +73,29 @@ def test_assets_lead_nowhere_else(client: FlaskClient) -> None:
 
     assert sheet.content_type == "text/css; charset=utf-8"
     assert not re.search(r"https?:|//|url\(|@import", sheet.text)
+
+
+def test_columns_of_tables_keep_words_whole(client: FlaskClient) -> None:
+    """Wide screens have room for the longest; `anywhere` lets the browser take columns for as narrow as a letter."""
+    wide = client.get("/docs/page.css").text.split("@media (max-width")[0]
+
+    assert "anywhere" not in wide
+
+
+def test_the_start_leads_browsers_to_the_docs(client: FlaskClient) -> None:
+    answer, page = open_page(client, "/")
+
+    assert {"/docs", "/openapi.json", "/readyz"} <= set(page.links)
+    assert "curl http://localhost/orders" in answer.text
+    assert answer.headers["Vary"] == "Accept"
+
+
+def test_the_start_links_programs_to_what_they_can_get(client: FlaskClient) -> None:
+    expected = {"list_orders": "/orders", "show_docs": "/docs", "show_contract": "/openapi.json"}
+    for headers in ({}, {"Accept": "*/*"}, {"Accept": "application/json"}):
+        links = client.get("/", headers=headers).get_json()["links"]
+        assert expected.items() <= links.items()
+        assert {client.get(path).status_code for path in links.values()} == {200}
 
 
 def test_the_page_shows_every_operation(client: FlaskClient) -> None:

@@ -171,7 +171,7 @@ def test_an_unknown_order_is_not_found(client: FlaskClient, sessions: sessionmak
 
 
 def test_an_unknown_route_is_not_found(client: FlaskClient) -> None:
-    for path in ("/", "/order", "/orders/", "/orders/ORDER-001/", "/orders//confirm", "/orders/status/", "/problems/x"):
+    for path in ("/order", "/orders/", "/orders/ORDER-001/", "/orders//confirm", "/orders/status/", "/problems/x"):
         problem(client.get(path), 404, "not-found")
     problem(client.post("/orders/ORDER-001/refund", json={}), 404, "not-found")
     problem(client.post("/orders/ORDER-001/confirm/", json={}), 404, "not-found")
