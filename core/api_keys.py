@@ -38,7 +38,7 @@ class Scope(StrEnum):
 
     ORDERS_READ = "orders:read"
     ORDERS_WRITE = "orders:write"
-    ADMIN = "admin"
+    ADMIN = "admin"  # for operating endpoints; no operation needs it yet
 
 
 class KeyRefused(Exception):

@@ -10,9 +10,10 @@ from flask_limiter import Limiter, RequestLimit
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from webapp.gate.access_log import PROBES
+
 REDIS_SECONDS = 0.1  # more than that, and the count goes on in memory
 IN_MEMORY = "memory://"  # instead of a Redis' URL: each process counts for itself
-PROBES = {"livez", "readyz"}
 
 STORAGE_OPTIONS: dict[str, Any] = {
     "socket_connect_timeout": REDIS_SECONDS,
