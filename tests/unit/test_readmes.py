@@ -1,7 +1,7 @@
 """README.md and README.ja.md say the same: the same commands with the same answers, under the same headings."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
@@ -34,6 +34,9 @@ JAPANESE_ALONE = {
 }
 HEADING = re.compile(r"^#{2,} (.+)$", re.MULTILINE)
 RUN = re.compile(r"```sh\n(.*?)```(?:\n\n```json\n(.*?)```)?", re.DOTALL)
+NAMED = re.compile(r"`((?:core|worker|webapp|migrations|examples|docs)/[\w./*]+)`")
+BRANCH = re.compile(r"^((?:│   |    )*)[├└]── (\S+)", re.MULTILINE)
+PATH = re.compile(r"^\| \[`([^`]+)`\]", re.MULTILINE)
 TEST = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
@@ -66,6 +69,28 @@ def test_the_sample_tests_pass() -> None:
         for test in tests:
             assert callable(test)
             test()
+
+
+def test_both_name_the_same_essential_path() -> None:
+    english, japanese = PATH.findall(ENGLISH), PATH.findall(JAPANESE)
+
+    assert english == japanese
+    assert 0 < len(english) <= 20
+
+
+def test_every_file_that_the_japanese_page_names_is_there() -> None:
+    named = {*NAMED.findall(JAPANESE), *tree(JAPANESE)}
+
+    assert len(named) > 50
+    assert [name for name in sorted(named) if not list(ROOT.glob(name))] == []
+
+
+def tree(page: str) -> Iterator[str]:
+    """The paths of the annotated tree."""
+    above: list[str] = []
+    for indent, name in BRANCH.findall(page):
+        above[len(indent) // 4 :] = [name.rstrip("/")]
+        yield "/".join(above)
 
 
 def commands(page: str, headings: Iterable[str]) -> list[list[tuple[str, str]]]:
