@@ -133,7 +133,7 @@ class Waits:
                         for notification in connection.notifies(timeout=IDLE_SECONDS):
                             self._wake(notification.payload)
             except psycopg.OperationalError as error:
-                logger.warning("Waiting requests recheck once a second until PostgreSQL is back (%s).", error)
+                logger.warning("Waiting requests recheck once a second until PostgreSQL is back (%s).", describe(error))
                 time.sleep(RECONNECT_SECONDS)
 
     def _is_needed(self) -> bool:
