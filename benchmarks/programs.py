@@ -10,9 +10,8 @@ from urllib.error import HTTPError
 
 from benchmarks.keys import SERVED_AS_IN_PRODUCTION
 from benchmarks.servers import ROOT, Servers
-from local.__main__ import procfile
 from local.probes import answers
-from local.program import Program, stop
+from local.program import Program, procfile, stop
 from local.servers import free_port
 from worker.app import app
 

@@ -12,7 +12,7 @@ from types import FrameType
 
 from local import probes
 from local.choices import Choices, claim, flower_login
-from local.program import Program, stop
+from local.program import Program, procfile, stop
 from local.servers import CannotStart, PostgresServer, Server, ValkeyServer, write_secret
 from local.supervisor import Supervisor
 
@@ -88,7 +88,9 @@ class LocalRun:
     def run(self) -> None:
         """Raises CannotStart, after stopping what had been started."""
         try:
-            environment = self._start()
+            environment = self._environment(self._start_servers())
+            self._migrate(environment)
+            self._start_processes(environment)
             self._print_block(environment)
             while not self._stopping.is_set():
                 self._supervisor.tend()
@@ -98,44 +100,48 @@ class LocalRun:
         finally:
             self._stop()
 
-    def _start(self) -> Mapping[str, str]:
-        """The environment of the processes that run now."""
-        if self._choices.database_url:
-            probes.require_postgresql(self._choices.database_url)
-        if self._choices.redis_url:
-            probes.require_redis(self._choices.redis_url)
-        if self._choices.broker_url:
-            probes.require_broker(self._choices.broker_url)
-        database_url = self._choices.database_url or self._serve(PostgresServer(self._choices.data_dir)).url
-        redis_url = self._choices.redis_url or self._serve(ValkeyServer(self._choices.data_dir)).url
-        broker_url = self._choices.broker_url or redis_url
-        urls = {"database_url": database_url, "redis_url": redis_url}
-        if self._choices.broker_url:
-            urls["broker_url"] = broker_url
-        write_secret(self._urls_file, json.dumps(urls))
-        environment = {
+    def _start_servers(self) -> Mapping[str, str]:
+        """The URLs of all servers, kept in a file too, for commands in another shell."""
+        choices = self._choices
+        for url, require in (
+            (choices.database_url, probes.require_postgresql),
+            (choices.redis_url, probes.require_redis),
+            (choices.broker_url, probes.require_broker),
+        ):
+            if url:
+                require(url)
+        urls = {
+            "DATABASE_URL": choices.database_url or self._serve(PostgresServer(choices.data_dir)).url,
+            "REDIS_URL": choices.redis_url or self._serve(ValkeyServer(choices.data_dir)).url,
+        }
+        if choices.broker_url:
+            urls["BROKER_URL"] = choices.broker_url
+        write_secret(self._urls_file, json.dumps({name.lower(): url for name, url in urls.items()}))
+        return urls
+
+    def _environment(self, urls: Mapping[str, str]) -> Mapping[str, str]:
+        """What the processes of the Procfile get beside what `make run` was given."""
+        return {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "PYTHONUNBUFFERED": "1",
             # Celery warns root for the sake of pickle, which is not accepted here.
             "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
-            "DATABASE_URL": database_url,
-            "REDIS_URL": redis_url,
             "HOST": "127.0.0.1",
             "PORT": str(self._choices.port),
-            **{name: os.environ.get(name) or value for name, value in LOCAL_SETTINGS.items()},
             "FLOWER_PORT": str(self._choices.flower_port),
             "FLOWER_BASIC_AUTH": flower_login(self._choices.data_dir),
+            **{name: os.environ.get(name) or value for name, value in LOCAL_SETTINGS.items()},
+            **urls,
         }
-        self._say("orderlog", "migrating the database")
-        self._migrate(environment)
+
+    def _start_processes(self, environment: Mapping[str, str]) -> None:
+        """Returns when the API, Flower and a worker answer. Raises CannotStart, Stopped."""
         for name, command in procfile(ROOT / "Procfile").items():
             self._say("orderlog", f"starting {name}")
-            program = Program(name=name, command=["sh", "-c", command], cwd=ROOT, env=environment)
-            self._supervisor.start(program)
+            self._supervisor.start(Program(name=name, command=["sh", "-c", command], cwd=ROOT, env=environment))
         self._wait_for("the API", lambda: probes.answers(f"http://127.0.0.1:{self._choices.port}/readyz"))
         self._wait_for("Flower", lambda: probes.answers(f"http://127.0.0.1:{self._choices.flower_port}/healthcheck"))
-        self._wait_for("the worker", probes.worker_answers(broker_url))
-        return environment
+        self._wait_for("the worker", probes.worker_answers(environment.get("BROKER_URL") or environment["REDIS_URL"]))
 
     def _serve(self, server: Server) -> Server:
         self._say("orderlog", f"starting {server.name}; it logs to {server.log}")
@@ -146,6 +152,7 @@ class LocalRun:
 
     def _migrate(self, environment: Mapping[str, str]) -> None:
         """Raises CannotStart, Stopped."""
+        self._say("orderlog", "migrating the database")
         log = self._choices.data_dir.resolve() / "migrations.log"
         command = [sys.executable, "-m", "flask", "db", "upgrade"]
         migrating = Program(name="migrations", command=command, cwd=ROOT, env=environment, log=log).launch()
@@ -169,10 +176,9 @@ class LocalRun:
 
     def _print_block(self, environment: Mapping[str, str]) -> None:
         user, password = environment["FLOWER_BASIC_AUTH"].split(":", 1)
-        values = {"port": self._choices.port, "flower_port": self._choices.flower_port}
-        keys = KEYS.get(environment["ORDERLOG_AUTH"], "")
-        text = READY.format(**values, keys=keys, user=user, password=password, data_dir=self._choices.data_dir)
-        self._print(text)
+        choices, keys = self._choices, KEYS.get(environment["ORDERLOG_AUTH"], "")
+        ports = {"port": choices.port, "flower_port": choices.flower_port}
+        self._print(READY.format(**ports, keys=keys, user=user, password=password, data_dir=choices.data_dir))
 
     def _stop(self) -> None:
         """What uses the servers first, then the servers; each group at once."""
@@ -197,12 +203,6 @@ class LocalRun:
 def _last_line(log: Path) -> str:
     lines = log.read_text(errors="replace").split("\n")
     return next((line.strip() for line in reversed(lines) if line.strip()), "it says nothing")
-
-
-def procfile(path: Path) -> dict[str, str]:
-    """Shell commands by process name."""
-    lines = [line for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")]
-    return {name.strip(): command.strip() for name, command in (line.split(":", 1) for line in lines)}
 
 
 if __name__ == "__main__":

@@ -73,6 +73,12 @@ def can_set_privileges() -> bool:
     return subprocess.run(attempt, capture_output=True, check=False).returncode == 0
 
 
+def procfile(path: Path) -> dict[str, str]:
+    """Shell commands by process name."""
+    lines = [line for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")]
+    return {name.strip(): command.strip() for name, command in (line.split(":", 1) for line in lines)}
+
+
 def kill_group(process: "subprocess.Popen[bytes]") -> None:
     """SIGKILL what is left of the process's group, the leader included."""
     with suppress(ProcessLookupError, PermissionError):

@@ -10,7 +10,6 @@ import socket
 import subprocess
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
@@ -32,7 +31,7 @@ class CannotStart(Exception):
 
 
 class Server(ABC):
-    """Keeps everything below `data_dir`. The port stays the same for this object, and from one to the next if free."""
+    """Keeps everything below `data_dir`, the port too: the next one with this folder gets the same, if it is free."""
 
     name: str
 
@@ -86,16 +85,12 @@ class Server(ABC):
         return self._process.pid
 
     def start(self) -> None:
-        """Returns when it answers. Raises CannotStart."""
+        """Returns when it answers. Raises CannotStart when it has died, or after 30 s."""
         self.prepare()
         self._process = self.program.launch()
-        self.wait(lambda: self._process is not None and self._process.poll() is None)
-
-    def wait(self, goes_on: Callable[[], bool]) -> None:
-        """Until it answers. Raises CannotStart after 30 s, or when `goes_on` says that it is of no more use."""
         deadline = time.monotonic() + START_SECONDS
         while not self.answers():
-            if time.monotonic() > deadline or not goes_on():
+            if time.monotonic() > deadline or self._process.poll() is not None:
                 raise CannotStart(f"{self.name} did not start; {self.log} says why.")
             time.sleep(0.02)
 
@@ -181,6 +176,7 @@ class PostgresServer(Server):
         )
 
     def answers(self) -> bool:
+        """Makes the database when the server answers for the first time."""
         try:
             with psycopg.connect(self._url("postgres"), connect_timeout=2, autocommit=True) as connection:
                 if not connection.execute("SELECT 1 FROM pg_database WHERE datname = 'orderlog'").fetchone():

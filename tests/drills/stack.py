@@ -13,8 +13,7 @@ from typing import Any, Self
 
 import psutil
 
-from local.__main__ import procfile
-from local.program import Program
+from local.program import Program, procfile
 from local.supervisor import Supervisor
 from tests.support.make_run import ROOT, request
 from tests.support.ports import own_port
