@@ -1,10 +1,13 @@
-"""The arithmetic: runs taken in turns, the ratio of each pair, and what the pairs say together."""
+"""Runs taken in turns with the CPU seconds they cost, the ratio of each pair, and what the pairs say together."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from math import ceil
 from statistics import median
 from typing import NamedTuple, TypeVar
+
+import psutil
 
 from benchmarks.rows import Row
 
@@ -68,3 +71,32 @@ def median_value(runs: Sequence[Run]) -> float:
 
 def median_cpu(runs: Sequence[Run]) -> float:
     return median(run.cpu_seconds for run in runs)
+
+
+class CpuClock:
+    seconds = 0.0
+
+
+@contextmanager
+def cpu_clock() -> Iterator[CpuClock]:
+    """Its `seconds` are those of the block, once it has ended."""
+    clock, before = CpuClock(), _used()
+    yield clock
+    clock.seconds = _used() - before
+
+
+def with_cpu(measure: Callable[[], float]) -> Run:
+    """What it returns, and the CPU seconds that went by."""
+    with cpu_clock() as clock:
+        value = measure()
+    return Run(value, clock.seconds)
+
+
+def _used() -> float:
+    """Children that have ended count with whoever waited for them."""
+    own = psutil.Process()
+    total = 0.0
+    for process in (own, *own.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            total += sum(process.cpu_times()[:4])  # user, system, and both of ended children
+    return total

@@ -4,7 +4,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from benchmarks.baseline import baseline
+from benchmarks.report import baseline
 from benchmarks.rows import EXTRA_ROWS, ROWS
 from benchmarks.servers import ROOT
 

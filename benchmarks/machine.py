@@ -11,8 +11,7 @@ from tempfile import TemporaryFile
 import psutil
 import psycopg
 
-from benchmarks.keys import SERVED_AS_IN_PRODUCTION, WITHOUT_LIMITS
-from benchmarks.servers import Servers
+from benchmarks.servers import SERVED_AS_IN_PRODUCTION, WITHOUT_LIMITS, Servers
 
 POSTGRESQL = ("server_version", "fsync", "full_page_writes", "synchronous_commit", "shared_buffers", "max_wal_size")
 FSYNCS = 100

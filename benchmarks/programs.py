@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from urllib.error import HTTPError
 
-from benchmarks.keys import SERVED_AS_IN_PRODUCTION
-from benchmarks.servers import ROOT, Servers
+from benchmarks.servers import ROOT, SERVED_AS_IN_PRODUCTION, Servers
 from local.probes import answers
 from local.program import Program, procfile, stop
 from local.servers import free_port

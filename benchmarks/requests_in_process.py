@@ -11,7 +11,7 @@ from typing import Any
 from flask import Flask
 from werkzeug.test import EnvironBuilder
 
-from benchmarks.keys import SERVED_AS_IN_PRODUCTION, bearer_of_new_key
+from benchmarks.servers import SERVED_AS_IN_PRODUCTION, bearer_of_new_key
 from core.database import sqlalchemy_url
 from webapp import create_app
 

@@ -1,8 +1,8 @@
 """Appending to the event store as often as possible, here or in processes of its own."""
 
 import time
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from multiprocessing import get_context
@@ -10,7 +10,6 @@ from multiprocessing import get_context
 from sqlalchemy.orm import Session, sessionmaker
 from uuid_utils import uuid7
 
-from benchmarks.threads import rate_in_threads
 from core.command_handler import utc_now
 from core.database import session_factory
 from core.event_sourcing.event_store import NewEvent
@@ -38,6 +37,24 @@ def append_placed(sessions: sessionmaker[Session]) -> None:
 def append_rate(database_url: str, threads: int, seconds: float, start_at: float = 0.0) -> float:
     sessions = sessions_for(database_url)
     return rate_in_threads(lambda: append_placed(sessions), threads, seconds, start_at)
+
+
+def rate_in_threads(operation: Callable[[], object], threads: int, seconds: float, start_at: float = 0.0) -> float:
+    """Calls per second that ended in time, all threads together; begins at `start_at` of the monotonic clock."""
+    begin = max(start_at, time.monotonic())
+
+    def count() -> int:
+        time.sleep(max(0.0, begin - time.monotonic()))
+        done = 0
+        while True:
+            operation()
+            if time.monotonic() > begin + seconds:
+                return done
+            done += 1
+
+    with ThreadPoolExecutor(threads) as pool:
+        counting = [pool.submit(count) for _ in range(threads)]
+        return sum(each.result() for each in counting) / seconds
 
 
 class AppendingProcesses:

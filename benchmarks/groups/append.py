@@ -6,11 +6,9 @@ from decimal import Decimal
 from benchmarks.bench import Bench
 from benchmarks.comparators.eventsourcing_orders import EventsourcingOrders, eventsourcing_orders
 from benchmarks.comparators.pgbench import create_plain_log, pgbench_rate, write_script
-from benchmarks.cpu import with_cpu
-from benchmarks.figures import Measured, Run, in_turns
+from benchmarks.figures import Measured, Run, in_turns, with_cpu
 from benchmarks.rows import EXTRA_ROW, ROW
-from benchmarks.store_load import append_rate, appending_processes
-from benchmarks.threads import rate_in_threads
+from benchmarks.store_load import append_rate, appending_processes, rate_in_threads
 from core.command_handler import utc_now
 
 PROCESSES, THREADS_EACH = 2, 8

@@ -11,9 +11,8 @@ from uuid_utils import uuid7
 
 from benchmarks.bench import Bench
 from benchmarks.comparators.eventsourcing_orders import EventsourcingOrders, eventsourcing_orders
-from benchmarks.cpu import with_cpu
 from benchmarks.data import add_stream
-from benchmarks.figures import Measured, Run, in_turns
+from benchmarks.figures import Measured, Run, in_turns, with_cpu
 from benchmarks.rows import ROW
 from core.command_handler import OrderCommandHandler, utc_now
 from core.database import session_factory

@@ -11,13 +11,12 @@ from redis import Redis
 
 from benchmarks import http_load
 from benchmarks.bench import Bench
-from benchmarks.cpu import cpu_clock
-from benchmarks.figures import Measured, Run, in_turns, percentile
+from benchmarks.figures import Measured, Run, cpu_clock, in_turns, percentile
 from benchmarks.http_load import requests_with_keys, same_request
-from benchmarks.keys import WITHOUT_LIMITS, bearer_of_new_key
 from benchmarks.programs import BARE_VIEW, web
 from benchmarks.queue_load import wait_until
 from benchmarks.rows import EXTRA_ROW, ROW
+from benchmarks.servers import WITHOUT_LIMITS, bearer_of_new_key
 
 BODY = {"customer_name": "山田太郎", "total_amount": 83000}
 CONNECTIONS = 16

@@ -7,9 +7,8 @@ import psycopg
 from uuid_utils import uuid7
 
 from benchmarks.bench import Bench
-from benchmarks.cpu import with_cpu
 from benchmarks.data import add_stream
-from benchmarks.figures import Measured, Run, in_turns, percentile
+from benchmarks.figures import Measured, Run, in_turns, percentile, with_cpu
 from benchmarks.programs import worker
 from benchmarks.queue_load import empty_rate, project_rate, round_trips, sustained_rate, visible_after
 from benchmarks.rows import ROW

@@ -13,9 +13,8 @@ from psycopg import sql
 from benchmarks.bench import Bench
 from benchmarks.comparators.row_by_row import replay
 from benchmarks.comparators.sql_read_models import make_indexes, make_summaries
-from benchmarks.cpu import cpu_clock, with_cpu
 from benchmarks.data import fill, settle
-from benchmarks.figures import Measured, Run
+from benchmarks.figures import Measured, Run, cpu_clock, with_cpu
 from benchmarks.rows import EXTRA_ROW, ROW
 from benchmarks.servers import ROOT
 from core.database import connect

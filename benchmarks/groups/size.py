@@ -10,9 +10,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from uuid_utils import uuid7
 
 from benchmarks.bench import Bench
-from benchmarks.cpu import with_cpu
 from benchmarks.data import add_stream, fill, order_id, placed_at
-from benchmarks.figures import Measured, Run, in_turns
+from benchmarks.figures import Measured, Run, in_turns, with_cpu
 from benchmarks.requests_in_process import App
 from benchmarks.rows import ROW
 from core.command_handler import OrderCommandHandler

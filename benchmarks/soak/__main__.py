@@ -20,11 +20,10 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from benchmarks import http_load
 from benchmarks.charts import curves
-from benchmarks.keys import SERVED_AS_IN_PRODUCTION, bearer_of_new_key
 from benchmarks.machine import settings
 from benchmarks.programs import whole_service
 from benchmarks.queue_load import wait_until
-from benchmarks.servers import ROOT, Servers, running_servers
+from benchmarks.servers import ROOT, SERVED_AS_IN_PRODUCTION, Servers, bearer_of_new_key, running_servers
 from benchmarks.soak.life import STEPS
 from benchmarks.soak.samples import QUEUES, Sample, Sampler
 from benchmarks.soak.verdict import Found, as_markdown

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.baseline import baseline, is_worse
 from benchmarks.figures import Measured, Run, in_turns, percentile
 from benchmarks.keep import BEGIN, END, PAGES, keep
-from benchmarks.report import as_json, as_markdown, number
+from benchmarks.report import as_json, as_markdown, baseline, is_worse, number
 from benchmarks.rows import EXTRA_ROWS, ROW, ROWS, Row
 
 FASTER = Row(name="faster", group="some", ours="ours", beside="theirs", unit="per s", at_least=2)
