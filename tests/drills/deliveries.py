@@ -2,13 +2,13 @@
 
 import random
 import threading
-import time
 from typing import Self
 
 from celery import Celery
 
 from tests.drills.journal import Acknowledgement, Journal
 from tests.support.brokers import Broker
+from tests.support.waiting import wait_until
 
 TASK = "worker.tasks.project_event"
 QUEUE = "orderlog"
@@ -52,7 +52,7 @@ class Deliveries:
                     self.sent += 1
                 if ending:
                     return
-                time.sleep(0.01)
+                self._ending.wait(0.01)
 
     def _take(self) -> None:
         acknowledged = self._journal.last_acknowledged()
@@ -65,8 +65,7 @@ class Deliveries:
 
     def _wait_for_room(self) -> None:
         if self.sent % 50 == 0:
-            while self._broker.hints_waiting() > MOST_WAITING:
-                time.sleep(0.02)
+            wait_until(lambda: self._broker.hints_waiting() <= MOST_WAITING)
 
 
 def celery(broker_url: str) -> Celery:

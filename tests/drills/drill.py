@@ -16,7 +16,7 @@ from tests.drills.journal import Journal
 from tests.drills.load import Load
 from tests.drills.report import MOST_SECONDS, Report
 from tests.drills.stack import Stack
-from tests.support.waiting import wait_until
+from tests.support.waiting import NotReached, wait_until
 
 FULL = os.environ.get("DRILL") == "full"
 SEED = int(os.environ.get("DRILL_SEED", "20260131"))
@@ -88,11 +88,11 @@ def wait_for_events(journal: Journal, number: int) -> None:
 
 
 def seconds_to_catch_up(connection: psycopg.Connection[Any], since: float, patience: float) -> float | None:
-    """Until no order is behind."""
-    while orders_behind(connection):
-        if time.monotonic() - since > patience:
-            return None
-        time.sleep(0.05)
+    """Until no order is behind; None if that is not reached."""
+    try:
+        wait_until(lambda: not orders_behind(connection), patience - (time.monotonic() - since))
+    except NotReached:
+        return None
     return time.monotonic() - since
 
 

@@ -1,7 +1,6 @@
 """Breaking a stack's processes. Every fault is counted by name, and ends before its function returns."""
 
 import random
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -13,7 +12,7 @@ from tests.drills.proxy import Proxy
 from tests.drills.servers import Servers
 from tests.drills.stack import Stack
 from tests.support.make_run import command_line
-from tests.support.waiting import wait_until
+from tests.support.waiting import NotReached, wait_until
 
 APPEAR_SECONDS = 30
 
@@ -58,7 +57,7 @@ class Faults:
         workers = _running(self._stack.tops("worker"))
         for process in workers:
             process.suspend()
-        with suppress(AssertionError):
+        with suppress(NotReached):
             wait_until(lambda: self._servers.broker.hints_waiting() >= 10, 5)
         self._servers.broker.empty()
         for process in workers:
@@ -102,15 +101,14 @@ class Faults:
         self.count["SIGSTOP of PostgreSQL for 5 s"] += 1
 
     def _kill(self, name: str, victims: Callable[[], list[psutil.Process]]) -> None:
-        deadline = time.monotonic() + APPEAR_SECONDS
-        while time.monotonic() < deadline:
-            if found := victims():
-                with suppress(psutil.NoSuchProcess):
-                    self._random.choice(found).kill()
-                    self.count[name] += 1
-                    return
-            time.sleep(0.05)
-        raise AssertionError(f"no process to {name} appeared in {APPEAR_SECONDS} s")
+        def killed() -> bool:
+            with suppress(psutil.NoSuchProcess, IndexError):
+                self._random.choice(victims()).kill()
+                return True
+            return False
+
+        wait_until(killed, APPEAR_SECONDS)
+        self.count[name] += 1
 
 
 def _running(processes: list[psutil.Process]) -> list[psutil.Process]:

@@ -4,7 +4,6 @@ import http.client
 import json
 import random
 import threading
-import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
@@ -121,7 +120,7 @@ class Client:
         if status < 500:
             self._journal.refuse(tag)
         else:
-            time.sleep(PAUSE_AFTER_ERROR)
+            self._stopping.wait(PAUSE_AFTER_ERROR)
         return None
 
     def _connect(self) -> http.client.HTTPConnection:
@@ -134,7 +133,7 @@ class Client:
 
     def _fail_over(self) -> None:
         self._disconnect()
-        time.sleep(PAUSE_AFTER_FAILURE)
+        self._stopping.wait(PAUSE_AFTER_FAILURE)
 
     def _disconnect(self) -> None:
         if self._connection is not None:

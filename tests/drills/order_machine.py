@@ -4,9 +4,8 @@ A process that stands in the middle of its work holds its transaction and locks 
 is killed. At the end everything that is in the way is put right, and the read models must equal the events.
 """
 
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,6 +32,7 @@ from tests.drills.compare import Findings, compare, compare_as_shown, orders_beh
 from tests.drills.journal import Journal
 from tests.drills.stoppable import BEFORE_COMMIT, BEFORE_WRITE, NOWHERE, Process
 from tests.support.failing import Failing
+from tests.support.waiting import NotReached, wait_until
 
 ORDERS = ("A", "B", "C")
 NAMES = ("summary", "details")
@@ -264,18 +264,18 @@ class OrderMachine(RuleBasedStateMachine):
     def versions_shown(self) -> dict[tuple[str, str], int]:
         return {(name, order_id): version for name, order_id, version in self.server.execute(SHOWN)}
 
+    def has_caught_up(self) -> bool:
+        for name in NAMES:
+            self.a_catch_up(name, END)
+        return not orders_behind(self.server)
+
     def teardown(self) -> None:
         while self.standing:
             self.go_on(0)
         self.the_summary_is_mended()
         self.a_retry(END)
-        deadline = time.monotonic() + self.longest_wait
-        while True:
-            for name in NAMES:
-                self.a_catch_up(name, END)
-            if not orders_behind(self.server) or time.monotonic() > deadline:
-                break
-            time.sleep(0.02)
+        with suppress(NotReached):  # the comparison says better what is missing
+            wait_until(self.has_caught_up, self.longest_wait)
         found = compare(self.server, self.journal)
         assert replace(found, stored=0, snapshots_compared=0) == Findings(), found
         assert self.server.execute("SELECT * FROM projection_failures").fetchall() == []

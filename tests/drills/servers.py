@@ -17,6 +17,7 @@ from sqlalchemy.engine import make_url
 from local.servers import CannotStart, PostgresServer, Server
 from tests.support.brokers import new_broker
 from tests.support.make_run import ROOT
+from tests.support.waiting import wait_until
 
 TEMPLATE = "orderlog"  # the server's own database, migrated
 
@@ -80,13 +81,13 @@ class Servers:
 
 
 def _start_again(server: Server) -> None:
-    """At once, whatever of it is still going down. Raises CannotStart."""
-    for attempt in range(5):
+    """At once, whatever of it is still going down."""
+
+    def starts() -> bool:
         try:
             server.start()
         except CannotStart:
-            if attempt == 4:
-                raise
-            time.sleep(0.2)
-        else:
-            return
+            return False
+        return True
+
+    wait_until(starts)

@@ -4,7 +4,6 @@ import os
 import queue
 import sys
 import threading
-import time
 import urllib.request
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
@@ -156,5 +155,4 @@ def _ready(port: int) -> bool:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=2) as answer:
             return bool(answer.status == 200)
     except OSError:
-        time.sleep(0.05)
         return False

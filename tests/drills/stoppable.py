@@ -1,6 +1,5 @@
 """A process of the service, played by a thread: it can be stopped before any statement or commit, and killed there."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
@@ -11,6 +10,7 @@ import psycopg
 from sqlalchemy import event, text
 
 from core.database import session_factory
+from tests.support.waiting import wait_until
 
 NOWHERE, BEFORE_WRITE, BEFORE_COMMIT = 0, -1, -2  # places to stop at; or the number of a statement or commit
 WRITES = ("INSERT", "UPDATE", "DELETE", "WITH appended", "WITH old")
@@ -101,8 +101,7 @@ class Process:
         backends = [connection.info.backend_pid for connection in self._connections if not connection.closed]
         for connection in self._connections:
             connection.close()
-        while server.execute(END_BACKENDS, [backends]).fetchall():
-            time.sleep(0.001)
+        wait_until(lambda: not server.execute(END_BACKENDS, [backends]).fetchall(), pause=0.001)
         self.killed, self.stands = True, False
         self._go_on.put(False)
         assert self._ended.get(timeout=LONG)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psutil
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -64,6 +65,16 @@ WAIT_FOR_HELPERS = """
 """
 
 
+WAIT_AT_GATE = """
+    CREATE OR REPLACE FUNCTION wait_at_gate() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        EXECUTE format('LOCK TABLE %I IN ROW SHARE MODE', TG_ARGV[0]);
+        RETURN NEW;
+    END
+    $$
+"""
+
+
 def fill(sessions: Sessions, orders: int, after: int = 0) -> None:
     """So many orders, ORDER-0000001 and on, with four events each; nothing is projected."""
     with sessions.begin() as session:
@@ -72,6 +83,38 @@ def fill(sessions: Sessions, orders: int, after: int = 0) -> None:
 
 def note_ranges(sessions: Sessions, pause: str = "") -> None:
     run(sessions, NOTE_RANGES.format(pause=pause).replace(":", r"\:"))
+
+
+def build_gate(sessions: Sessions, trigger: str, name: str = "gate") -> None:
+    """Where this trigger fires; an open gate stops nobody."""
+    run(
+        sessions,
+        WAIT_AT_GATE,
+        f"CREATE TABLE {name} ()",
+        f"CREATE {trigger} EXECUTE FUNCTION wait_at_gate('{name}')",
+    )
+
+
+@contextmanager
+def closed(sessions: Sessions, name: str = "gate") -> Iterator[None]:
+    """Whoever comes to the gate waits there until the block ends."""
+    with sessions.begin() as session:
+        session.execute(text(f"LOCK TABLE {name} IN EXCLUSIVE MODE"))
+        yield
+
+
+def clients_at_gate(sessions: Sessions) -> list[psutil.Process]:
+    """The processes whose transactions wait there."""
+    query = """SELECT coalesce(array_agg(client_port), '{}') FROM pg_stat_activity
+               WHERE datname = current_database() AND wait_event_type = 'Lock'"""
+    ports = value(sessions, query)
+    connections = psutil.net_connections("tcp4")
+    return [psutil.Process(each.pid) for each in connections if each.pid and each.laddr and each.laddr.port in ports]
+
+
+def ranges_done(sessions: Sessions) -> int:
+    """Of those that are noted."""
+    return int(value(sessions, "SELECT count(*) FROM ranges_done"))
 
 
 def helpers(sessions: Sessions) -> set[int]:

@@ -14,11 +14,16 @@ LOCK_WAITS = text("""
 """)
 
 
+class NotReached(AssertionError):
+    """What a test waited for has not happened in time."""
+
+
 def wait_until(reached: Callable[[], object], seconds: float = LONG, pause: float = PAUSE) -> float:
-    """The seconds it took."""
+    """The seconds it took. Raises NotReached."""
     started = time.monotonic()
     while not reached():
-        assert time.monotonic() - started < seconds, f"not reached in {seconds} s"
+        if time.monotonic() - started > seconds:
+            raise NotReached(f"not reached in {seconds} s")
         time.sleep(pause)
     return time.monotonic() - started
 

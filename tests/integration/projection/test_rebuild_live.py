@@ -3,7 +3,7 @@
 import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -28,6 +28,7 @@ from tests.support.read_side import TABLES, project_all, shown
 from tests.support.rebuilding import assert_equal_to_events
 from tests.support.streams import append
 from tests.support.threads import meanwhile
+from tests.support.waiting import lock_waits, wait_until
 
 ORDERS = 60
 REBUILDS = 6
@@ -172,6 +173,7 @@ def test_what_happens_between_any_two_statements_is_shown(
     add_strays(sessions, strays, like=orders[0])
     engine = create_engine(sqlalchemy_url(database_url), **{**ENGINE_OPTIONS, "pool_size": 80})
     others, statements = sessionmaker(engine), itertools.count()
+    hints: list[Future[None]] = []
     with ThreadPoolExecutor(80) as workers:
 
         def interfere() -> None:
@@ -183,8 +185,8 @@ def test_what_happens_between_any_two_statements_is_shown(
                 append(others, [MICE_ADDED], order_id=orders[n % ORDERS], after=2 + n // ORDERS)
                 append(others, [PLACED, LAPTOP_ADDED], order_id=strays[n])
                 changed += [orders[n % ORDERS], strays[n]]
-            hints = [workers.submit(project_all, others, order_id) for order_id in changed]
-            wait(hints, timeout=0.3)  # those that meet a lock go on when the rebuild commits
+            hints.extend(workers.submit(project_all, others, order_id) for order_id in changed)
+            wait_until_done_or_locked(sessions, hints)  # those that meet a lock go on when the rebuild commits
 
         with before_each_statement(monkeypatch, interfere):
             rebuild_all(sessions, PROJECTORS)
@@ -207,13 +209,17 @@ def test_rebuilds_at_once_wait_for_one_another_whatever_order_they_name(
         def begin_other() -> None:
             if next(statements) == 1:
                 begun.append(meanwhile.submit(rebuild_all, sessions, other_order))
-                wait(begun, timeout=0.5)
+                wait_until_done_or_locked(sessions, begun)
 
         with before_each_statement(monkeypatch, begin_other):
             rebuild_all(sessions, one_order)
         begun[0].result(10)
 
     assert_equal_to_events(sessions)
+
+
+def wait_until_done_or_locked(sessions: Sessions, begun: Sequence[Future[None]]) -> None:
+    wait_until(lambda: lock_waits(sessions) >= sum(not each.done() for each in begun))
 
 
 def rebuild_all(sessions: Sessions, projectors: Mapping[str, ReadModel[Any]]) -> None:

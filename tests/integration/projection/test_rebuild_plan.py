@@ -1,8 +1,8 @@
 """The plan of a rebuild covers every order once, and does not outlive its rebuild."""
 
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from itertools import pairwise
 
 import pytest
@@ -17,9 +17,9 @@ from core.read_models.wiring import PROJECTORS
 from core.settings import Patience
 from tests.support.examples import LAPTOP_ADDED, PLACED
 from tests.support.read_side import rows, run, value
-from tests.support.rebuilding import assert_equal_to_events, fill, note_ranges, ranges_left_behind
+from tests.support.rebuilding import assert_equal_to_events, build_gate, closed, fill, ranges_left_behind
 from tests.support.streams import append
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_for_lock
 
 Sessions = sessionmaker[Session]
 
@@ -92,15 +92,15 @@ def test_a_rebuild_taken_for_dead_says_so(sessions: Sessions) -> None:
 
 def test_a_command_taken_for_dead_fails_with_one_clear_sentence(sessions: Sessions, runner: FlaskCliRunner) -> None:
     fill(sessions, 10)
-    note_ranges(sessions, "PERFORM pg_sleep(1);")
+    build_gate(sessions, "TRIGGER before_claim BEFORE UPDATE ON rebuild_ranges FOR EACH STATEMENT")
 
-    with ThreadPoolExecutor(1) as meanwhile:
-        rebuilding = meanwhile.submit(runner.invoke, args=["rebuild"])
-        wait_until(lambda: value(sessions, HOLDING) is not None and ranges_left_behind(sessions) > 0, 10)
-        time.sleep(0.2)  # into the range
-        lose_lock(sessions)
-        with RebuildPlan(sessions):
-            result = rebuilding.result(20)
+    with ThreadPoolExecutor(1) as meanwhile, ExitStack() as other:
+        with closed(sessions):
+            rebuilding = meanwhile.submit(runner.invoke, args=["rebuild"])
+            wait_for_lock(sessions)
+            lose_lock(sessions)
+            other.enter_context(RebuildPlan(sessions))
+        result = rebuilding.result(60)
 
     assert result.exit_code == 1
     assert result.output == "Error: Another rebuild has removed the plan of this one; run the command again.\n"

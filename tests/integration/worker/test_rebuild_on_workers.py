@@ -4,10 +4,10 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import Any
 
 import psutil
 import pytest
@@ -22,15 +22,18 @@ from tests.support.read_side import value
 from tests.support.rebuilding import (
     WAIT_FOR_HELPERS,
     assert_equal_to_events,
+    build_gate,
+    clients_at_gate,
+    closed,
     fill,
     helpers,
     note_ranges,
     ranges_left_behind,
     rebuild,
 )
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_for_lock, wait_until
 from webapp.cli import rebuild as command
-from worker.rebuild import ranges_waiting
+from worker.rebuild import ask_for_ranges, ranges_waiting
 
 ORDERS = 500
 RANGES = 20
@@ -62,6 +65,10 @@ class Worker:
 
     def wait_until_ready(self) -> None:
         wait_until(lambda: " is ready " in self.output, 60)
+
+    def is_or_has(self, process: psutil.Process) -> bool:
+        """Whether it is the worker's main process or one of its pool."""
+        return self._process.pid in (process.pid, process.ppid())
 
     def kill(self) -> None:
         """With its pool, which may have died already."""
@@ -120,11 +127,14 @@ def test_what_a_killed_worker_had_taken_is_asked_for_again(
     sessions: Sessions, runner: FlaskCliRunner, workers: list[Worker]
 ) -> None:
     fill(sessions, ORDERS)
-    note_ranges(sessions, "PERFORM pg_sleep(0.1);")
+    build_gate(sessions, "TRIGGER claim BEFORE UPDATE ON rebuild_ranges FOR EACH ROW WHEN (NEW.number = 3)")
 
     def kill_one() -> None:
-        wait_until(lambda: value(sessions, "SELECT count(*) FROM ranges_done") >= 3, 60)
-        workers[0].kill()
+        with closed(sessions):
+            wait_for_lock(sessions)
+            [client] = clients_at_gate(sessions)
+            [worker] = [worker for worker in workers if worker.is_or_has(client)]
+            worker.kill()
 
     with ThreadPoolExecutor(1) as meanwhile:
         killing = meanwhile.submit(kill_one)
@@ -137,17 +147,26 @@ def test_what_a_killed_worker_had_taken_is_asked_for_again(
 
 
 def test_lost_tasks_are_asked_for_again_and_waiting_ones_are_not(
-    sessions: Sessions, runner: FlaskCliRunner, forget_tasks: Callable[[], object]
+    sessions: Sessions,
+    runner: FlaskCliRunner,
+    forget_tasks: Callable[[], object],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fill(sessions, ORDERS)
+    asked = []
+
+    def ask(*what: Any) -> None:
+        ask_for_ranges(*what)
+        asked.append(what)
+
+    monkeypatch.setattr(command, "ask_for_ranges", ask)
     with ThreadPoolExecutor(1) as meanwhile:
         rebuilding = meanwhile.submit(runner.invoke, args=["rebuild", "--on-workers"])
-        wait_until(lambda: ranges_waiting() == RANGES, 10)
-        time.sleep(2.5)  # more than two standstills
+        wait_until(lambda: len(asked) == 3)  # at first, and after each of two standstills
         assert ranges_waiting() == RANGES
 
         forget_tasks()
-        wait_until(lambda: ranges_waiting() == RANGES, 10)
+        wait_until(lambda: ranges_waiting() == RANGES)
         worker = Worker("late")
         try:
             result = rebuilding.result(60)
