@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from psycopg import Connection
-from psycopg.errors import UniqueViolation
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.database import transaction
@@ -49,18 +48,17 @@ def project(sessions: sessionmaker[Session], model: ReadModel[Any], order_ids: S
     deadlock, a migration that is still to come."""
 
     def attempt(order_ids: Sequence[str], most: int | None = None) -> Projected:
-        pipeline = len(order_ids) < writer.FEW
-        with transaction(sessions.kw["bind"], pipeline=pipeline) as connection:
-            return project_within(connection, model, order_ids, most)
+        with transaction(sessions.kw["bind"], pipeline=len(order_ids) < writer.FEW) as connection:
+            projected, overtaken = project_within(connection, model, order_ids, most)
+        if again := sorted(overtaken()):
+            projected.add(attempt(again, most))
+        return projected
 
-    for last in (False, True):
-        try:
-            return attempt(order_ids)
-        except Exception as error:  # what is not transient is some order's own fault, and found out below
-            if is_transient(error):
-                raise
-            if last or not isinstance(error, UniqueViolation):  # a rebuild has made a row meanwhile; it is there now
-                break
+    try:
+        return attempt(order_ids)
+    except Exception as error:  # what is not transient is some order's own fault, and found out below
+        if is_transient(error):
+            raise
     result = Projected()
     for order_id in order_ids:  # a row that cannot be written keeps nobody else's from being written
         result.add(project_alone(attempt, order_id))
@@ -90,16 +88,20 @@ def project_alone(attempt: Callable[[Sequence[str], int], Projected], order_id: 
 
 def project_within(
     connection: Connection[Any], model: ReadModel[Any], order_ids: Sequence[str], most: int | None = None
-) -> Projected:
-    """Within a transaction; `most` events of each order. A few orders take two round trips, and the second commits."""
+) -> tuple[Projected, Callable[[], set[str]]]:
+    """Within a transaction, which takes two round trips for a few orders; `most` events of each.
+
+    The second tells, once the transaction is over, of which orders nothing was written: see `writer.save`."""
     news = writer.read_news(connection, model, order_ids, most)
     rows, failures = fold_until_failures(model, list(read_rows(news.events)), news.stored)
     versions = {order_id: stored[0][0][version_column(model)] for order_id, stored in news.stored.items()}
-    if rows:
-        changed = sorted(rows.values(), key=lambda row: row.order_id)
-        writer.save(connection, model, changed, news.stored)
-        announce_if_heard(connection, [row.order_id for row in changed])
-    return Projected(versions | {order_id: row.version for order_id, row in rows.items()}, failures)
+    versions |= {order_id: row.version for order_id, row in rows.items()}
+    if not rows:
+        return Projected(versions, failures), set
+    changed = sorted(rows.values(), key=lambda row: row.order_id)
+    overtaken = writer.save(connection, model, changed, news.stored)
+    announce_if_heard(connection, [row.order_id for row in changed])
+    return Projected(versions, failures), overtaken
 
 
 def version_column(model: ReadModel[Any]) -> int:

@@ -1,5 +1,6 @@
 """What a read model declares: its tables, how an event changes an order's row, and the sums kept over all rows."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -52,6 +53,8 @@ class Sums:
     ) -> None:
         self.of, self.select = of, select
         self.key, self.counted = ([column.name for column in columns] for columns in (key, counted))
+        named = set(re.findall(r"\w+", select))
+        self._named = [number for number, column in enumerate(of.columns) if column.name in named]
         self.table = Table(
             name,
             metadata,
@@ -63,6 +66,10 @@ class Sums:
             Index(f"{name}_changes", *self.key, postgresql_where=text("NOT folded")),
             *indexes,
         )
+
+    def tells_apart(self, one: Values, other: Values) -> bool:
+        """Whether these rows of `of` may count differently: whether a column differs that `select` names."""
+        return any(one[number] != other[number] for number in self._named)
 
 
 class ReadModel(ABC, Generic[SomeRow]):

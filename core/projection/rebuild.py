@@ -65,16 +65,16 @@ def _rebuild(
     """A row that the database refuses keeps nobody else's from being written."""
     rows, failures = fold_until_failures(model, stream)
     writer.remove(connection, model, locked - rows.keys())
-    if _is_refused(connection, lambda: writer.replace_unless_made(connection, model, list(rows.values()), locked)):
+    if _is_refused(connection, lambda: writer.replace(connection, model, list(rows.values()), locked)):
         for order_id, row in rows.items():
             held = locked & {order_id}
-            if _is_refused(connection, lambda: writer.replace_unless_made(connection, model, [row], held)):  # noqa: B023
+            if _is_refused(connection, lambda: writer.replace(connection, model, [row], held)):  # noqa: B023
                 failures |= _project_anew(connection, model, order_id, held)
     announce(connection, list(rows))
     return failures
 
 
-def _is_refused(connection: Connection[Any], write: Callable[[], None]) -> bool:
+def _is_refused(connection: Connection[Any], write: Callable[[], object]) -> bool:
     """Writes, or leaves everything as it was. Raises transient errors."""
     try:
         with connection.transaction():
@@ -94,7 +94,7 @@ def _project_anew(
 
     def attempt(order_ids: Sequence[str], most: int) -> Projected:
         with connection.transaction():
-            return project_within(connection, model, order_ids, most)
+            return project_within(connection, model, order_ids, most)[0]
 
     return project_alone(attempt, order_id).failures
 

@@ -1,19 +1,12 @@
 """The SQL that the writer sends, made once per table or read model, since it runs for each event."""
 
+from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 from sqlalchemy import Table
 
 from core.event_sourcing.postgres_store import COLUMNS
-from core.projection.read_model import ReadModel, Sums
-
-# Projections of one order into one read model take turns, which a row that is not there yet could not see to. Whoever
-# needs several locks takes them in one order, so that nobody waits in a circle.
-TAKE_TURNS = b"""
-    SELECT pg_advisory_xact_lock(hashtext(%s), key)
-    FROM (SELECT DISTINCT hashtext(order_id) AS key FROM unnest(%s::text[]) AS order_id ORDER BY key) AS keys
-"""
+from core.projection.read_model import Sums
 
 # One order has statements of its own, which PostgreSQL does not plan anew each time.
 ONE = "SELECT %(order_ids)s::text AS order_id"
@@ -45,22 +38,23 @@ def read_table(table: Table, orders: str) -> bytes:
 
 
 @cache
-def save(model: ReadModel[Any], *, new: bool) -> bytes:
-    """Write one row of the first table, whose values are named after its columns; and what it changes in the sums."""
-    table = model.tables[0]
+def save(table: Table, counted: Sequence[Sums], *, new: bool) -> bytes:
+    """Write one row, whose values are named after the columns, and what it changes in these sums.
+
+    A new row is not written if there is one by now; the statement returns its id if it is."""
     columns = [column.name for column in table.columns]
     values = ", ".join(f"%({column})s" for column in columns)
     changes = ", ".join(f"{column} = %({column})s" for column in columns if column != "order_id")
     write = (
-        f"INSERT INTO {table.name} ({names(table)}) VALUES ({values})"
+        f"INSERT INTO {table.name} ({names(table)}) VALUES ({values}) ON CONFLICT (order_id) DO NOTHING"
         if new
         else f"UPDATE {table.name} SET {changes} WHERE order_id = %(order_id)s"
     )
-    if not model.sums:
-        return write.encode()
-    before = f"SELECT * FROM {table.name} WHERE order_id = %(order_id)s"  # as it is when the statement begins
-    counted = ", ".join(f"counted_{number} AS ({_count_change(sums)})" for number, sums in enumerate(model.sums))
-    return f"WITH old AS ({before}), new AS ({write} RETURNING *), {counted} SELECT".encode()
+    if not counted:
+        return f"{write} RETURNING order_id".encode()
+    before = f"SELECT * FROM {table.name} WHERE {'false' if new else 'order_id = %(order_id)s'}"  # at the beginning
+    change = ", ".join(f"counted_{number} AS ({_count_change(sums)})" for number, sums in enumerate(counted))
+    return f"WITH old AS ({before}), new AS ({write} RETURNING *), {change} SELECT order_id FROM new".encode()
 
 
 def _count_change(sums: Sums) -> str:
@@ -90,15 +84,22 @@ def count_rows(sums: Sums, sign: str) -> bytes:
 
 
 @cache
-def insert_unless_there(table: Table) -> bytes:
-    return f"{_insert(table)} ON CONFLICT (order_id) DO NOTHING RETURNING order_id".encode()
+def save_part(table: Table) -> bytes:
+    values = ", ".join("%s" for _ in table.columns)
+    return f"INSERT INTO {table.name} ({names(table)}) VALUES ({values}) {_or_update(table)}".encode()
 
 
 @cache
-def save_part(table: Table) -> bytes:
+def save_part_of_new(table: Table, head: Table) -> bytes:
+    """Only if the order's row is of the version whose id and number follow: the one that goes with the part."""
+    values = ", ".join("%s" for _ in table.columns)
+    written = f"EXISTS (SELECT FROM {head.name} WHERE order_id = %s AND version = %s)"
+    return f"INSERT INTO {table.name} ({names(table)}) SELECT {values} WHERE {written} {_or_update(table)}".encode()
+
+
+def _or_update(table: Table) -> str:
     changes = ", ".join(f"{column.name} = excluded.{column.name}" for column in table.columns if not column.primary_key)
-    then = f"UPDATE SET {changes}" if changes else "NOTHING"
-    return f"{_insert(table)} ON CONFLICT ({', '.join(key(table))}) DO {then}".encode()
+    return f"ON CONFLICT ({', '.join(key(table))}) DO {f'UPDATE SET {changes}' if changes else 'NOTHING'}"
 
 
 @cache
@@ -115,10 +116,6 @@ def copy(table: Table) -> bytes:
 @cache
 def delete(table: Table) -> bytes:
     return f"DELETE FROM {table.name} WHERE order_id = ANY(%s)".encode()
-
-
-def _insert(table: Table) -> str:
-    return f"INSERT INTO {table.name} ({names(table)}) VALUES ({', '.join('%s' for _ in table.columns)})"
 
 
 def names(table: Table) -> str:

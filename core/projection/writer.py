@@ -1,13 +1,13 @@
 """The one writer of every read model: reads an order's row with its news, and saves the row, its parts and the sums."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-from psycopg import Connection
+from psycopg import Connection, Cursor
 from psycopg.errors import UniqueViolation
 
 from core.event_sourcing.postgres_store import COLUMNS
@@ -31,10 +31,9 @@ class News:
 def read_news(
     connection: Connection[Any], model: ReadModel[Any], order_ids: Sequence[str], most: int | None = None
 ) -> News:
-    """Of these orders, `most` events each. Nobody else changes their rows until the transaction ends."""
+    """Of these orders, `most` events each. Nobody else changes the rows there are until the transaction ends."""
     head, *parts = model.tables
     orders, wanted = _wanted(order_ids)
-    connection.execute(sql.TAKE_TURNS, [head.name, list(order_ids)])
     later = connection.execute(sql.read_news(head, orders), {**wanted, "most": most})
     of_parts = [connection.execute(sql.read_table(part, orders), wanted) for part in parts]
     news = News()
@@ -70,51 +69,57 @@ def _sort_parts(stored: Mapping[str, list[list[Values]]], of_parts: Sequence[Any
                 stored[row[0]][number].append(row)
 
 
-def save(connection: Connection[Any], model: ReadModel[SomeRow], rows: Sequence[SomeRow], stored: Stored) -> None:
-    """Write rows made from what `read_news` has read."""
+def save(
+    connection: Connection[Any], model: ReadModel[SomeRow], rows: Sequence[SomeRow], stored: Stored
+) -> Callable[[], set[str]]:
+    """Write rows made from what `read_news` has read. What this returns tells, once the transaction is over, of which
+    orders it has written nothing: those that had no row, and that somebody has made one of meanwhile."""
     if len(rows) >= FEW:
-        replace(connection, model, rows, {row.order_id for row in rows if row.order_id in stored})
-        return
-    for row in rows:
-        before, now = stored.get(row.order_id), model.to_tables(row)
-        values = {column.name: value for column, value in zip(model.tables[0].columns, now[0][0], strict=True)}
-        connection.execute(sql.save(model, new=before is None), values)
-        for number, table in enumerate(model.tables[1:], start=1):
-            key = itemgetter(*(list(table.columns).index(column) for column in table.primary_key))
-            was = {key(part): part for part in before[number]} if before else {}
-            shall = {key(part): part for part in now[number]}
-            for gone in was.keys() - shall.keys():
-                connection.execute(sql.delete_part(table), gone)
-            for name, part in shall.items():
-                if was.get(name) != tuple(part):
-                    connection.execute(sql.save_part(table), part)
+        overtaken = replace(connection, model, rows, {row.order_id for row in rows if row.order_id in stored})
+        return lambda: overtaken
+    made = {row.order_id: _save_one(connection, model, model.to_tables(row), stored.get(row.order_id)) for row in rows}
+    return lambda: {order_id for order_id, cursor in made.items() if cursor is not None and not cursor.fetchone()}
+
+
+def _save_one(
+    connection: Connection[Any],
+    model: ReadModel[Any],
+    row: Sequence[Sequence[Values]],
+    before: Sequence[Sequence[Values]] | None,
+) -> Cursor[Any] | None:
+    """In statements that do not wait for one another. A new row's cursor holds its id if it was written."""
+    head, values = model.tables[0], row[0][0]
+    changed = [sums for sums in model.sums if before is None or sums.tells_apart(before[0][0], values)]
+    named = {column.name: value for column, value in zip(head.columns, values, strict=True)}
+    cursor = connection.execute(sql.save(head, tuple(changed), new=before is None), named)
+    for number, table in enumerate(model.tables[1:], start=1):
+        key = itemgetter(*(list(table.columns).index(column) for column in table.primary_key))
+        was = {key(part): part for part in before[number]} if before else {}
+        shall = {key(part): part for part in row[number]}
+        for gone in was.keys() - shall.keys():
+            connection.execute(sql.delete_part(table), gone)
+        for name, part in shall.items():
+            if before is None:
+                connection.execute(sql.save_part_of_new(table, head), (*part, named["order_id"], named["version"]))
+            elif was.get(name) != tuple(part):
+                connection.execute(sql.save_part(table), part)
+    return cursor if before is None else None
 
 
 def replace(
     connection: Connection[Any], model: ReadModel[SomeRow], rows: Sequence[SomeRow], held: Collection[str]
-) -> None:
-    """Write whole rows over those of the orders in `held`, which this transaction has locked.
+) -> set[str]:
+    """Write whole rows over those of the orders in `held`, which this transaction has locked; and new ones.
 
-    The others are new: raises UniqueViolation if somebody has made one of them meanwhile."""
+    Returns the orders of which nothing was written, because somebody has made their row meanwhile."""
     remove(connection, model, held)
-    _insert(connection, model, rows)
-
-
-def replace_unless_made(
-    connection: Connection[Any], model: ReadModel[SomeRow], rows: Sequence[SomeRow], held: Collection[str]
-) -> None:
-    """The same, but leaves a row as it is that somebody has made meanwhile."""
-    replace(connection, model, [row for row in rows if row.order_id in held], held)
+    _copy(connection, model, [row for row in rows if row.order_id in held])
     new = [row for row in rows if row.order_id not in held]
     with suppress(UniqueViolation), connection.transaction():
-        _insert(connection, model, new)
-        return
-    statement, made = sql.insert_unless_there(model.tables[0]), []
-    for row in new:
-        [head], *_ = model.to_tables(row)
-        if connection.execute(statement, head).fetchone():
-            made.append(row)
-    _insert(connection, model, made, first=1)
+        _copy(connection, model, new)
+        return set()
+    made = {row.order_id: _save_one(connection, model, model.to_tables(row), None) for row in new}
+    return {order_id for order_id, cursor in made.items() if cursor is not None and not cursor.fetchone()}
 
 
 def remove(connection: Connection[Any], model: ReadModel[Any], order_ids: Collection[str]) -> None:
@@ -126,12 +131,10 @@ def remove(connection: Connection[Any], model: ReadModel[Any], order_ids: Collec
             connection.execute(sql.delete(table), [list(order_ids)])
 
 
-def _insert(connection: Connection[Any], model: ReadModel[SomeRow], rows: Sequence[SomeRow], first: int = 0) -> None:
-    """New rows; from the table with this number on, if the earlier ones hold them already."""
+def _copy(connection: Connection[Any], model: ReadModel[SomeRow], rows: Sequence[SomeRow]) -> None:
     if not rows:
         return
-    per_table = list(zip(*map(model.to_tables, rows), strict=True))
-    for table, of_rows in zip(model.tables[first:], per_table[first:], strict=True):
+    for table, of_rows in zip(model.tables, zip(*map(model.to_tables, rows), strict=True), strict=True):
         with connection.cursor() as cursor, cursor.copy(sql.copy(table)) as copy:
             for values in chain.from_iterable(of_rows):
                 copy.write_row(values)

@@ -1,6 +1,6 @@
 """Whatever happens in whatever order, the read models equal the events in the end; and the machine can fail."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from core.orders.order import Order
 from core.projection import catch_up, rebuild_plan, sql, sums, writer
 from core.projection.parking import project_patiently
 from core.projection.project import Projected
-from core.projection.read_model import ReadModel
+from core.projection.read_model import Sums
 from tests.drills.drill import FULL
 from tests.drills.order_machine import END, NAMES, OrderMachine, Until
 from tests.drills.sabotage.forgetful_snapshots import state_without_news
@@ -121,35 +121,26 @@ def test_unlucky_examples(make: Make, steps: Steps) -> None:
     play(make, steps)
 
 
-def take_no_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sql, "TAKE_TURNS", b"SELECT %s, %s::text[]")
-
-
-def test_without_turns_and_with_rows_that_overwrite(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without turns alone, the primary key refuses the second of two who make the same row."""
+def test_with_new_rows_that_overwrite(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     really_save = sql.save
 
-    def overwrite(model: ReadModel[Any], *, new: bool) -> bytes:
-        columns = [column.name for column in model.tables[0].columns]
-        changes = ", ".join(f"{name} = excluded.{name}" for name in columns)
-        over = f" ON CONFLICT (order_id) DO UPDATE SET {changes} RETURNING *"
-        return really_save(model, new=new).replace(b" RETURNING *", over.encode() if new else b" RETURNING *")
+    def overwrite(table: Table, counted: Sequence[Sums], *, new: bool) -> bytes:
+        changes = ", ".join(f"{column.name} = excluded.{column.name}" for column in table.columns)
+        assert new is (b"DO NOTHING" in really_save(table, counted, new=new))
+        return really_save(table, counted, new=new).replace(b"DO NOTHING", f"DO UPDATE SET {changes}".encode())
 
-    take_no_turns(monkeypatch)
-    play(make, a_hint_writes_late)
     monkeypatch.setattr(sql, "save", overwrite)
 
     play_sabotaged(make, a_hint_writes_late)
 
 
-def test_without_turns_and_row_locks(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_row_locks(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     really_read_news = sql.read_news
 
     def read_unlocked(table: Table, orders: str) -> bytes:
         assert b"FOR UPDATE" in really_read_news(table, orders)
         return really_read_news(table, orders).replace(b"FOR UPDATE", b"")
 
-    take_no_turns(monkeypatch)
     monkeypatch.setattr(sql, "read_news", read_unlocked)
 
     play_sabotaged(make, a_later_hint_writes_late)

@@ -99,9 +99,10 @@ def test_a_run_ends_although_events_keep_arriving(
     """One that went on to the end of a busy log would never come to the orders that are to be tried again."""
     really_save = writer.save
 
-    def save(connection: Any, model: Any, rows: Sequence[OrderHeader], stored: writer.Stored) -> None:
-        really_save(connection, model, rows, stored)
+    def save(connection: Any, model: Any, rows: Sequence[OrderHeader], stored: writer.Stored) -> Any:
+        overtaken = really_save(connection, model, rows, stored)
         place(sessions, f"{rows[0].order_id}+")
+        return overtaken
 
     monkeypatch.setattr(writer, "save", save)
     place(sessions, ORDER_ID)

@@ -1,6 +1,7 @@
 """Hints may be lost, doubled, late, out of order or concurrent: the read models come out the same."""
 
 import random
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
@@ -105,10 +106,10 @@ def test_row_and_parts_are_written_in_one_transaction(
     """A crash after the details row and before its items leaves neither."""
     append(sessions, [PLACED, LAPTOP_ADDED])
 
-    def crash(_: object) -> bytes:
+    def crash(*_: object) -> bytes:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sql, "save_part", crash)
+    monkeypatch.setattr(sql, "save_part_of_new", crash)
     with pytest.raises(KeyboardInterrupt):
         project(sessions, PROJECTORS["details"], [ORDER_ID])
     monkeypatch.undo()
@@ -131,7 +132,7 @@ def test_who_waits_goes_on_from_what_the_other_has_written(
     append(sessions, [LAPTOP_ADDED, MICE_ADDED], after=1)
     with ThreadPoolExecutor(1) as thread:
         with sessions.begin() as session:
-            first = project_within(driver_connection(session), model, [ORDER_ID], most=1)
+            first, _ = project_within(driver_connection(session), model, [ORDER_ID], most=1)
             waiting = thread.submit(project, sessions, model, [ORDER_ID])
             wait_for_lock(sessions)
         projected = waiting.result(10)
@@ -177,12 +178,12 @@ def test_a_late_projection_never_resurrects_a_part_that_is_gone(
     append(sessions, [PLACED, LAPTOP_ADDED])
     really_save = writer.save
 
-    def save_late(*args: Any) -> None:
+    def save_late(*args: Any) -> Callable[[], set[str]]:
         monkeypatch.undo()
         append(sessions, [CANCELLED], after=2)
         with sessions.begin() as session:
             rebuild_orders(session, IdRange(), {"details": Emptied()}, Patience())
-        really_save(*args)
+        return really_save(*args)
 
     monkeypatch.setattr(writer, "save", save_late)
     projected = project(sessions, Emptied(), [ORDER_ID])

@@ -33,10 +33,10 @@ def disturb(monkeypatch: pytest.MonkeyPatch) -> Callable[[Disturb | None], None]
     really_save = writer.save
 
     def choose(act: Disturb | None) -> None:
-        def save(connection: Connection[Any], *args: Any) -> None:
+        def save(connection: Connection[Any], *args: Any) -> Any:
             if act is not None:
                 act(connection)
-            really_save(connection, *args)
+            return really_save(connection, *args)
 
         monkeypatch.setattr(writer, "save", save)
 
