@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 TESTS ?= tests
-DRILLS ?= tests/drills tests/e2e/test_benchmarks.py
+DRILLS ?= tests/drills $(if $(BROKER),,tests/e2e/test_benchmarks.py)
 PROCESSES ?= 3
 
 .DEFAULT_GOAL := help
@@ -15,10 +15,10 @@ help: ## list the commands
 run: install-run ## start everything here in the foreground; Ctrl-C stops it
 	@$(BIN)/python -m local
 
-test: install-dev lint ## lint, then run every test but those of `make drill` on real servers; TESTS=tests/unit runs a part
+test: install-dev lint ## lint, then run all but the long tests on real servers; TESTS=tests/unit runs a part, PROCESSES=1 one by one
 	@$(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=loadfile --no-loadscope-reorder $(TESTS)
 
-drill: install-dev ## break the whole stack under load, then prove that nothing was lost or doubled; 15 minutes; BROKER=rabbitmq
+drill: install-dev ## the long tests: break the whole stack under load, and prove that nothing was lost; SIZE=short, BROKER=rabbitmq
 	@DRILL=$(or $(SIZE),full) TEST_BROKER=$(BROKER) $(BIN)/python -m pytest $(DRILLS) --capture=no --timeout=900
 
 bench: install-bench ## measure each path beside its limits, into var/; ONLY=append, SIZE=quick, CHECK=1
