@@ -406,9 +406,9 @@ instants = st.datetimes(timezones=st.timezones()).map(lambda time: time.isoforma
 )
 @example([("cursor", base64.urlsafe_b64encode(b'["2026-01-01T12:00:00+23:59", "ORDER-1"]').decode().rstrip("="))])
 def test_any_query_is_answered(client: FlaskClient, query: list[tuple[str, str | bytes]]) -> None:
-    text = urlencode([(name.encode(errors="replace"), value) for name, value in query])
+    parameters = urlencode([(name.encode(errors="replace"), value) for name, value in query])
     for operation in QUERIES:
-        answer = client.get(f"{operation.path.format(order_id='ORDER-404', status='pending')}?{text}")
+        answer = client.get(f"{operation.path.format(order_id='ORDER-404', status='pending')}?{parameters}")
         match answer.status_code:
             case 200:
                 pass
