@@ -97,7 +97,6 @@ PROBLEMS = (problems.INVALID, problems.NOT_FOUND, problems.ORDER_NOT_FOUND, prob
 
 OPERATIONS = (
     Operation(
-        method="get",
         path="/orders/{order_id}/events",
         view=show_events,
         scope=Scope.ORDERS_READ,
@@ -106,7 +105,6 @@ OPERATIONS = (
         query=NoQuery,
         answers=(
             Answer(
-                status=200,
                 description="The audit trail.",
                 model=AuditTrail,
                 example={
@@ -130,7 +128,6 @@ OPERATIONS = (
         problems=PROBLEMS,
     ),
     Operation(
-        method="get",
         path="/orders/{order_id}/diff",
         view=show_diff,
         scope=Scope.ORDERS_READ,
@@ -139,7 +136,6 @@ OPERATIONS = (
         query=DiffQuery,
         answers=(
             Answer(
-                status=200,
                 description="The changes.",
                 model=OrderDiff,
                 example={

@@ -38,8 +38,8 @@ NO_OPERATION = (*EVERYWHERE, problems.NOT_FOUND, problems.METHOD_NOT_ALLOWED)
 class Answer:
     """A good answer. `model` is None if it is not JSON; `media_types` is empty if it has no content."""
 
-    status: int
     description: str
+    status: int = 200
     model: type[BaseModel] | None = None
     media_types: tuple[str, ...] = ("application/json",)
     headers: tuple[str, ...] = ()
@@ -55,10 +55,10 @@ class Operation:
     that answer beside the order's id, as OpenAPI's runtime expressions.
     """
 
-    method: str
     path: str
     view: Callable[..., ResponseReturnValue]
     scope: Scope | Literal["open"]
+    method: str = "get"
     tag: str
     summary: str
     description: str = ""

@@ -95,7 +95,6 @@ def _text(problem: Problem, shown: dict[str, object]) -> Response:
 
 OPERATIONS = (
     Operation(
-        method="get",
         path="/",
         view=show_start,
         scope=OPEN,
@@ -103,7 +102,6 @@ OPERATIONS = (
         summary="Where to start",
         answers=(
             Answer(
-                status=200,
                 description="Links, or a page.",
                 model=Start,
                 media_types=("application/json", "text/html"),
@@ -113,33 +111,30 @@ OPERATIONS = (
         problems=(),
     ),
     Operation(
-        method="get",
         path="/openapi.json",
         view=show_contract,
         scope=OPEN,
         tag=SERVICE,
         summary="This contract",
-        answers=(Answer(status=200, description="OpenAPI 3.1."),),
+        answers=(Answer(description="OpenAPI 3.1."),),
         problems=(),
     ),
     Operation(
-        method="get",
         path="/docs",
         view=show_docs,
         scope=OPEN,
         tag=SERVICE,
         summary="This contract, for people",
-        answers=(Answer(status=200, description="A page.", media_types=("text/html",)),),
+        answers=(Answer(description="A page.", media_types=("text/html",)),),
         problems=(),
     ),
     Operation(
-        method="get",
         path="/problems/{slug}",
         view=explain_problem,
         scope=OPEN,
         tag=SERVICE,
         summary="What a problem's type means, and what to do",
-        answers=(Answer(status=200, description="A page, or plain text.", media_types=("text/plain", "text/html")),),
+        answers=(Answer(description="A page, or plain text.", media_types=("text/plain", "text/html")),),
         problems=(problems.NOT_FOUND,),
     ),
 )

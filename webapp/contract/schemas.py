@@ -15,7 +15,7 @@ REFERENCE = "#/components/schemas/{model}"
 
 
 class Generator(GenerateJsonSchema):
-    """A field's name is title enough; a model of an answer needs its ending only beside the class of core."""
+    """Leaves out titles of fields, and the ending that tells the model of an answer from a class of core."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False

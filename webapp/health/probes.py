@@ -36,17 +36,15 @@ def readyz() -> ResponseReturnValue:
 
 OPERATIONS = (
     Operation(
-        method="get",
         path="/livez",
         view=livez,
         scope=OPEN,
         tag=SERVICE,
         summary="Whether the process runs",
-        answers=(Answer(status=200, description="It runs.", model=Liveness, example={"status": "alive"}),),
+        answers=(Answer(description="It runs.", model=Liveness, example={"status": "alive"}),),
         problems=(),
     ),
     Operation(
-        method="get",
         path="/readyz",
         view=readyz,
         scope=OPEN,
@@ -54,7 +52,6 @@ OPERATIONS = (
         summary="Whether it can serve",
         answers=(
             Answer(
-                status=200,
                 description="It can.",
                 model=Readiness,
                 example={"status": "ready", "checks": {"postgresql": "ok", "redis": "ok", "catch_up": "ok"}},
