@@ -2,19 +2,17 @@
 
 import gc
 import multiprocessing
+import os
 import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
 from typing import Any
 
 import click
-import psycopg
 from flask import current_app
 from flask.cli import with_appcontext
-from sqlalchemy.exc import DBAPIError
 
 from core.database import session_factory
 from core.projection.parking import failing_orders, forget_overcome
@@ -23,10 +21,10 @@ from core.projection.rebuild import rebuild_next_range
 from core.projection.rebuild_plan import EVENTS_PER_RANGE, PlanIsGone, RebuildPlan
 from core.projection.sums import recount
 from core.projection.verify import steps
+from core.safe_errors import DATABASE_ERRORS
 from core.settings import Patience
 from webapp.cli.common import chosen, database_faults, names_argument, patience
 from webapp.cli.progress import Report, reporting
-from webapp.cli.second_thread import pause, second_thread
 from webapp.cli.verify import MOST_SHOWN, compare
 from webapp.database import unhurried_sessions as sessions
 from worker.rebuild import BrokerAway, ask_for_ranges, ranges_waiting
@@ -35,10 +33,14 @@ from worker.rebuild import BrokerAway, ask_for_ranges, ranges_waiting
 LOOK_SECONDS = 0.2
 STANDSTILL_SECONDS = 10.0
 
+MOST_JOBS = 64
+CORES = min(os.cpu_count() or 1, MOST_JOBS)
+JOBS = "How many processes to use here."
+
 
 @click.command("rebuild")
 @names_argument
-@click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes to use here.")
+@click.option("--jobs", type=click.IntRange(1, MOST_JOBS), default=CORES, show_default="one per core", help=JOBS)
 @click.option("--on-workers", is_flag=True, help="Spread the work over the Celery workers instead.")
 @click.option("--dry-run", is_flag=True, help="Say what would change and write nothing.")
 @with_appcontext
@@ -75,9 +77,7 @@ def _rebuild(projectors: Mapping[str, ReadModel[Any]], jobs: int, on_workers: bo
         with reporting(label) as report:
             if on_workers:
                 _on_workers(plan, list(projectors), report)
-            elif jobs > 1:
-                _in_processes(plan, list(projectors), jobs, report)
-            _here(plan, projectors, report)
+            _here(plan, projectors, 1 if on_workers else jobs, report)
         done = plan.progress()
     click.echo(f"{label}: {done.done} events in {done.seconds:.1f} s, {done.rate:,.0f} events/s")
 
@@ -90,50 +90,46 @@ def _failing(projectors: Mapping[str, ReadModel[Any]]) -> list[tuple[str, str]]:
         return failing_orders(session, list(projectors))
 
 
-def _here(plan: RebuildPlan, projectors: Mapping[str, ReadModel[Any]], report: Report) -> None:
+def _here(plan: RebuildPlan, projectors: Mapping[str, ReadModel[Any]], jobs: int, report: Report) -> None:
     """What nobody else has done. A range that a process held which was killed is free a moment later."""
-    take_range = partial(rebuild_next_range, sessions(), plan.id, projectors, patience())
     progress = plan.progress()
-    with _little_garbage_collection(), second_thread(take_range) as helping:
+    with _helpers(plan, list(projectors), min(jobs, progress.ranges_left) - 1), _little_garbage_collection():
         while progress.ranges_left:
-            if not take_range():
-                pause(helping, LOOK_SECONDS)
+            if not rebuild_next_range(sessions(), plan.id, projectors, patience()):
+                time.sleep(LOOK_SECONDS)
             progress = plan.progress()
             report(progress)
-    helping.result()
 
 
-def _in_processes(plan: RebuildPlan, names: Sequence[str], jobs: int, report: Report) -> None:
-    """What a process leaves that dies is left to others."""
+@contextmanager
+def _helpers(plan: RebuildPlan, names: Sequence[str], number: int) -> Iterator[None]:
+    """So many more processes take ranges while the block runs; what one leaves that dies is left to others."""
     spawn = multiprocessing.get_context("spawn")
     what = (current_app.config["DATABASE_URL"], plan.id, names, patience())
-    processes = [spawn.Process(target=work_off, args=what, daemon=True) for _ in range(jobs)]
-    for process in processes:
-        process.start()
-    while any(process.is_alive() for process in processes):
-        time.sleep(LOOK_SECONDS)
-        report(plan.progress())
+    helpers = [spawn.Process(target=help_out, args=what, daemon=True) for _ in range(number)]
+    for helper in helpers:
+        helper.start()
+    try:
+        yield
+    finally:
+        for helper in helpers:
+            helper.terminate()  # it has nothing left to do, or the command has failed
+            helper.join()
 
 
-def work_off(database_url: str, rebuild_id: str, names: Sequence[str], patience: Patience) -> None:
-    """Take ranges until none is left to take, or the process that started this one has died or ends it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    starter, own_sessions = multiprocessing.parent_process(), session_factory(database_url)
-    with (
-        _little_garbage_collection(),
-        suppress(DBAPIError, psycopg.Error),
-    ):  # the starter meets the same fault, and says so
-        while (
-            starter
-            and starter.is_alive()
-            and rebuild_next_range(own_sessions, rebuild_id, chosen(names).models, patience)
-        ):
-            pass
+def help_out(database_url: str, rebuild_id: str, names: Sequence[str], patience: Patience) -> None:
+    """Take ranges until none is left to take, or the process that started this one has died."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the starter gets it too, and ends this process
+    starter, own_sessions, projectors = multiprocessing.parent_process(), session_factory(database_url), chosen(names)
+    with _little_garbage_collection(), suppress(*DATABASE_ERRORS):  # the starter meets the same fault, and says so
+        while starter and starter.is_alive():
+            if not rebuild_next_range(own_sessions, rebuild_id, projectors.models, patience):
+                return
 
 
 @contextmanager
 def _little_garbage_collection() -> Iterator[None]:
-    """Looking for garbage in all that is imported, and in a range's events again and again, would cost a quarter."""
+    """To search all that is imported, and a range's events again and again, would make it 1.6 times the CPU."""
     usual = gc.get_threshold()
     gc.freeze()
     gc.set_threshold(EVENTS_PER_RANGE * 20)

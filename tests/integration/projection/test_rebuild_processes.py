@@ -26,7 +26,8 @@ ORDERS = 5000  # four ranges
 RANGES = 4
 
 BEFORE_WRITE = "BEFORE INSERT OR UPDATE OR DELETE ON"
-CLAIM = "TRIGGER claim BEFORE UPDATE ON rebuild_ranges FOR EACH ROW"
+AT_CLAIM = "BEFORE UPDATE ON rebuild_ranges FOR EACH ROW"
+CLAIM = f"TRIGGER claim {AT_CLAIM}"
 MOMENTS = {
     "before_a_claim": "TRIGGER before_claim BEFORE UPDATE ON rebuild_ranges FOR EACH STATEMENT",
     "at_a_claim": CLAIM,
@@ -55,7 +56,7 @@ def test_killed_at_any_moment_it_does_no_harm_and_is_run_to_the_end(sessions: Se
 
     for moment, trigger in MOMENTS.items():
         build_gate(sessions, trigger, moment)
-        with rebuilding() as process, closed(sessions, moment):
+        with rebuilding("--jobs", "1") as process, closed(sessions, moment):
             wait_for_lock(sessions)
             process.kill()
             process.wait()
@@ -82,13 +83,15 @@ def test_jobs_are_so_many_processes(sessions: Sessions) -> None:
 def test_what_a_killed_job_leaves_is_done_by_others(sessions: Sessions) -> None:
     """Its range is free again only when PostgreSQL has noticed, long after all others are done."""
     note_ranges(sessions)
-    build_gate(sessions, f"{CLAIM} WHEN (NEW.number = 0)")
+    for number in (0, 1):
+        build_gate(sessions, f"TRIGGER claim_{number} {AT_CLAIM} WHEN (NEW.number = {number})", f"range_{number}")
 
     with rebuilding("--jobs", "2") as process:
-        with closed(sessions):
-            wait_for_lock(sessions)
-            [job] = clients_at_gate(sessions)
-            job.kill()
+        with closed(sessions, "range_1"):
+            with closed(sessions, "range_0"):
+                wait_for_lock(sessions, 2)
+                [job] = [client for client in clients_at_gate(sessions) if client.pid != process.pid]
+                job.kill()
             wait_until(lambda: ranges_done(sessions) == RANGES - 1)
         said, _ = process.communicate(timeout=60)
 
