@@ -14,27 +14,20 @@ accept_content = ["json"]
 task_ignore_result = True
 result_backend = None
 
-# Catch-up and rebuilds have queues of their own: workers take from the three in turn, so that none waits for another.
+# Catch-up has a queue of its own: workers take from the two in turn, so that it does not wait behind hints.
 # RabbitMQ's own queues outlive it, as its later releases want all shared queues to; the hints in them need not.
 task_default_queue = "orderlog"
 task_default_delivery_mode = "transient"
-task_queues = [
-    Queue(name, Exchange("orderlog"), routing_key=name)
-    for name in ("orderlog", "orderlog.catch-up", "orderlog.rebuild")
-]
-task_routes = {
-    "worker.tasks.catch_up": {"queue": "orderlog.catch-up"},
-    "worker.tasks.rebuild_range": {"queue": "orderlog.rebuild"},
-}
+task_queues = [Queue(name, Exchange("orderlog"), routing_key=name) for name in ("orderlog", "orderlog.catch-up")]
+task_routes = {"worker.tasks.catch_up": {"queue": "orderlog.catch-up"}}
 worker_send_task_events = True  # Flower shows tasks from these
 task_send_sent_event = False
 worker_hijack_root_logger = True
 enable_utc = True
 timezone = "UTC"
 
-# Chosen by measurement; docs/decisions.md has the figures. Threads would share one interpreter with the consumer, and
-# rebuilds on workers want processes: the Procfile says two each. Prefetching more gains little, and what is prefetched
-# is what a killed worker takes along.
+# Chosen by measurement; docs/decisions.md has the figures. Threads would share one interpreter with the consumer.
+# Prefetching more gains little, and what is prefetched is what a killed worker takes along.
 worker_pool = "prefork"
 worker_prefetch_multiplier = 4
 

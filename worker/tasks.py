@@ -22,7 +22,6 @@ from core.idempotency import prune
 from core.projection.catch_up import alone
 from core.projection.catch_up import catch_up as run_catch_up
 from core.projection.parking import project_patiently
-from core.projection.rebuild import rebuild_next_range
 from core.read_models.wiring import PROJECTORS
 from core.safe_errors import describe, is_transient, waited_for_lock
 from core.settings import Settings
@@ -150,10 +149,3 @@ def prune_idempotency_keys() -> None:
     with process().sessions.begin() as session:
         number = prune(session, timedelta(hours=process().settings.idempotency_hours))
     logger.info("%d idempotency keys had expired.", number)
-
-
-@app.task
-def rebuild_range(rebuild_id: str, names: Sequence[str]) -> None:
-    """Help `flask rebuild --on-workers` with its next range of orders, if one is left."""
-    projectors = {name: PROJECTORS[name] for name in names}
-    rebuild_next_range(process().sessions, rebuild_id, projectors, process().settings.patience)

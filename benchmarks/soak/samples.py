@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from core.projection.status import status
 from core.read_models.wiring import PROJECTORS
 
-QUEUES = ("orderlog", "orderlog.catch-up", "orderlog.rebuild")
+QUEUES = ("orderlog", "orderlog.catch-up")
 CONNECTIONS = text("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'")
 SHARES_A_CACHE = "postgres"
 SHARED = ("/dev/zero", "/dev/shm", "/SYSV")  # noqa: S108 - what Linux calls shared memory

@@ -27,6 +27,7 @@ COPY_EVENT = """
     SELECT aggregate_id, aggregate_type, {version}, event_type, event_data || '{data}', metadata, occurred_at
     FROM events WHERE version = 3
 """
+COUNT = "INSERT INTO order_statistics (status, orders, amount, folded) VALUES ('{}', {}, {}, false)"
 SET_STATE = """UPDATE order_snapshots SET state = jsonb_set(state, '{{{}}}', '{}')"""
 DAMAGE = {
     "a command stored twice": (COPY_EVENT.format(version=6, data="{}"), {"unasked", "differences"}),
@@ -43,12 +44,12 @@ DAMAGE = {
     "an item left out": ("DELETE FROM order_item_read_models WHERE version = 3", {"differences"}),
     "a wrong field": ("UPDATE order_summary_read_models SET tracking_number = 'T'", {"differences"}),
     "an earlier version": ("UPDATE order_details_read_models SET version = 4", {"differences"}),
-    "a row left out": ("DELETE FROM order_summary_read_models", {"differences", "statistics"}),
+    "a row left out": ("DELETE FROM order_summary_read_models", {"differences"}),
     "a row of no order": ("UPDATE order_summary_read_models SET order_id = 'X'", {"differences"}),
-    "a change counted twice": ("INSERT INTO order_statistics VALUES ('shipped', 1, 10000)", {"statistics"}),
+    "a change counted twice": (COUNT.format("shipped", 1, 10000), {"statistics"}),
     "an order counted as another": ("UPDATE order_statistics SET status = 'pending'", {"statistics"}),
-    "a wrong revenue": ("INSERT INTO order_statistics VALUES ('shipped', 0, 0.01)", {"statistics"}),
-    "a status of no order": ("INSERT INTO order_statistics VALUES ('X', 1, 0)", {"statistics"}),
+    "a wrong revenue": (COUNT.format("shipped", 0, 0.01), {"statistics"}),
+    "a status of no order": (COUNT.format("X", 1, 0), {"statistics"}),
     "no counters": ("DELETE FROM order_statistics", {"statistics"}),
     "a snapshot without an item": (SET_STATE.format("item_count", 1), {"snapshots"}),
     "a snapshot of a later status": (SET_STATE.format("status", '"confirmed"'), {"snapshots"}),

@@ -22,7 +22,7 @@ PROGRAM = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 ADVICE = "apt-get install --no-install-recommends rabbitmq-server"
 
 
-QUEUES = ("orderlog", "orderlog.catch-up", "orderlog.rebuild")
+QUEUES = ("orderlog", "orderlog.catch-up")
 
 
 class RabbitServer(Server):

@@ -27,11 +27,8 @@ from webapp.cli.common import chosen, database_faults, names_argument, patience
 from webapp.cli.progress import Report, reporting
 from webapp.cli.verify import MOST_SHOWN, compare
 from webapp.database import unhurried_sessions as sessions
-from worker.rebuild import BrokerAway, ask_for_ranges, ranges_waiting
 
-# How often to look how far others are, and after what standstill to ask the workers again for what is left.
-LOOK_SECONDS = 0.2
-STANDSTILL_SECONDS = 10.0
+LOOK_SECONDS = 0.2  # how often to look how far the other processes are
 
 MOST_JOBS = 64
 CORES = min(os.cpu_count() or 1, MOST_JOBS)
@@ -41,10 +38,9 @@ JOBS = "How many processes to use here."
 @click.command("rebuild")
 @names_argument
 @click.option("--jobs", type=click.IntRange(1, MOST_JOBS), default=CORES, show_default="one per core", help=JOBS)
-@click.option("--on-workers", is_flag=True, help="Spread the work over the Celery workers instead.")
 @click.option("--dry-run", is_flag=True, help="Say what would change and write nothing.")
 @with_appcontext
-def rebuild_command(names: tuple[str, ...], jobs: int, on_workers: bool, dry_run: bool) -> None:
+def rebuild_command(names: tuple[str, ...], jobs: int, dry_run: bool) -> None:
     """Make read models again from the events.
 
     Without a name, all of them. The service may keep running: readers see each order before or after, never a
@@ -56,12 +52,12 @@ def rebuild_command(names: tuple[str, ...], jobs: int, on_workers: bool, dry_run
             return
         try:
             if of.models:
-                _rebuild(of.models, jobs, on_workers)
+                _rebuild(of.models, jobs)
             for name, sums in of.sums.items():
                 with sessions().begin() as session:
                     recount(session, sums)
                 click.echo(f"{name}: counted again")
-        except (PlanIsGone, BrokerAway) as error:
+        except PlanIsGone as error:
             raise click.ClickException(str(error)) from error
         failing = _failing(of.models)
     for name, order_id in failing[:MOST_SHOWN]:
@@ -71,13 +67,11 @@ def rebuild_command(names: tuple[str, ...], jobs: int, on_workers: bool, dry_run
     sys.exit(1 if failing else 0)
 
 
-def _rebuild(projectors: Mapping[str, ReadModel[Any]], jobs: int, on_workers: bool) -> None:
+def _rebuild(projectors: Mapping[str, ReadModel[Any]], jobs: int) -> None:
     label = ", ".join(projectors)
     with RebuildPlan(sessions()) as plan:
         with reporting(label) as report:
-            if on_workers:
-                _on_workers(plan, list(projectors), report)
-            _here(plan, projectors, 1 if on_workers else jobs, report)
+            _take_ranges(plan, projectors, jobs, report)
         done = plan.progress()
     click.echo(f"{label}: {done.done} events in {done.seconds:.1f} s, {done.rate:,.0f} events/s")
 
@@ -90,7 +84,7 @@ def _failing(projectors: Mapping[str, ReadModel[Any]]) -> list[tuple[str, str]]:
         return failing_orders(session, list(projectors))
 
 
-def _here(plan: RebuildPlan, projectors: Mapping[str, ReadModel[Any]], jobs: int, report: Report) -> None:
+def _take_ranges(plan: RebuildPlan, projectors: Mapping[str, ReadModel[Any]], jobs: int, report: Report) -> None:
     """What nobody else has done. A range that a process held which was killed is free a moment later."""
     progress = plan.progress()
     with _helpers(plan, list(projectors), min(jobs, progress.ranges_left) - 1), _little_garbage_collection():
@@ -138,19 +132,3 @@ def _little_garbage_collection() -> Iterator[None]:
     finally:
         gc.set_threshold(*usual)
         gc.unfreeze()
-
-
-def _on_workers(plan: RebuildPlan, names: Sequence[str], report: Report) -> None:
-    """A task per range; tasks that were lost are sent again when nothing moves any more."""
-    progress, moved = plan.progress(), time.monotonic()
-    ask_for_ranges(plan.id, names, progress.ranges_left)
-    while progress.ranges_left:
-        time.sleep(LOOK_SECONDS)
-        before, progress = progress, plan.progress()
-        report(progress)
-        if progress.ranges_left < before.ranges_left:
-            moved = time.monotonic()
-        elif time.monotonic() - moved > STANDSTILL_SECONDS:
-            click.echo(f"No range was finished for {STANDSTILL_SECONDS:g} s; do workers of this release run?", err=True)
-            ask_for_ranges(plan.id, names, progress.ranges_left - ranges_waiting())
-            moved = time.monotonic()
