@@ -43,6 +43,7 @@ class OrderShipped:
     shipped_at: datetime
 
 
+ItemChange = OrderItemAdded  # what changes items and nothing else of the order
 OrderEvent = OrderPlaced | OrderItemAdded | OrderConfirmed | OrderCancelled | OrderShipped
 
 

@@ -57,9 +57,9 @@ def evolve_header(kind: type[SomeHeader], header: SomeHeader | None, recorded: R
         return kind.placed(recorded.aggregate_id, event)
     if header is None:
         raise BrokenStream(recorded.aggregate_id, 0, recorded.version)
+    if isinstance(event, events.ItemChange):
+        return header
     match event:
-        case events.OrderItemAdded():
-            pass
         case events.OrderConfirmed():
             header.status, header.confirmed_at = Status.CONFIRMED.value, event.confirmed_at
         case events.OrderCancelled():

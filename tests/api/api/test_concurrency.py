@@ -130,7 +130,7 @@ def test_writers_of_other_orders_do_not_wait(
             INSERT INTO events (aggregate_id, aggregate_type, version, event_type, event_data, metadata, occurred_at)
             SELECT aggregate_id, aggregate_type, 2, 'OrderItemAdded',
                    event_data || '{"product_name": "x", "quantity": 1, "unit_price": "1.00",
-                                   "added_at": "2026-01-01T12:00:00+00:00"}', metadata, occurred_at
+                                   "added_at": "2026-01-01T12:00:00+00:00"}', '{"schema_version": 1}', occurred_at
             FROM events WHERE aggregate_id = %s
             """,
             [held],

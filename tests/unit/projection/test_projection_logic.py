@@ -77,10 +77,8 @@ def details(*events: OrderEvent) -> OrderDetails:
 
 
 def test_there_is_a_summary_and_a_details_projector() -> None:
-    assert {name: type(projector) for name, projector in PROJECTORS.items()} == {
-        "summary": SummaryReadModel,
-        "details": DetailsReadModel,
-    }
+    assert isinstance(PROJECTORS["summary"], SummaryReadModel)
+    assert isinstance(PROJECTORS["details"], DetailsReadModel)
 
 
 def test_a_placed_order_is_shown_as_pending() -> None:
