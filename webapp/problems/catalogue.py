@@ -302,7 +302,7 @@ INTERNAL = Problem(
     title="Something went wrong here",
     meaning="A fault of the service; the logs say more.",
     what_to_do=(
-        "Report it with the X-Request-Id of the answer. A command may be sent again with the same Idempotency- Key."
+        "Report it with the X-Request-Id of the answer. A command may be sent again with the same Idempotency-Key."
     ),
     example=InternalServerError(),
     others=(Exception,),
