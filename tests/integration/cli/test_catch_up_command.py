@@ -1,5 +1,6 @@
 """`flask catch-up` does what Beat asks the workers for, and says what came of it."""
 
+import pytest
 from flask.testing import FlaskCliRunner
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -7,6 +8,8 @@ from tests.support.examples import LAPTOP_ADDED, ORDER_ID, PLACED
 from tests.support.failing import end_pauses
 from tests.support.read_side import place, project_all, shown
 from tests.support.streams import append
+
+pytestmark = pytest.mark.usefixtures("two_read_models")
 
 
 def test_it_says_what_it_did(sessions: sessionmaker[Session], runner: FlaskCliRunner) -> None:

@@ -19,6 +19,8 @@ from tests.support.failing import AT_ONCE, THRICE
 from tests.support.read_side import place, run, shown, store
 from tests.support.streams import append
 
+pytestmark = pytest.mark.usefixtures("two_read_models")
+
 UNKNOWN = "UnknownEventType: This release cannot read events of type 'OrderPacked', schema version 1."
 
 

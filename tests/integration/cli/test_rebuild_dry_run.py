@@ -9,6 +9,8 @@ from tests.support.examples import CONFIRMED, LAPTOP_ADDED, MICE_ADDED, PLACED, 
 from tests.support.read_side import run
 from tests.support.streams import append
 
+pytestmark = pytest.mark.usefixtures("two_read_models")
+
 Sessions = sessionmaker[Session]
 
 

@@ -13,6 +13,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from tests.support.make_run import ROOT
 from tests.support.rebuilding import fill
 
+pytestmark = pytest.mark.usefixtures("two_read_models")
+
 
 @pytest.mark.parametrize(("orders", "bar"), [(10, f"[{36 * '#'}]  40/40"), (0, "0/0")])
 def test_the_bar_is_full_in_the_end(app: Flask, sessions: sessionmaker[Session], orders: int, bar: str) -> None:

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from click.testing import Result
 from flask.testing import FlaskCliRunner
 from sqlalchemy import text
@@ -13,6 +14,8 @@ from tests.support.damage import DETAILS, ITEMS, SUMMARY, damage_columns, damage
 from tests.support.examples import ORDER_ID
 from tests.support.failing import AT_ONCE
 from tests.support.read_side import TABLES, place, place_many, rows, run, store
+
+pytestmark = pytest.mark.usefixtures("two_read_models")
 
 WRONG = f"UPDATE {SUMMARY} SET customer_name = 'wrong' WHERE order_id LIKE "
 

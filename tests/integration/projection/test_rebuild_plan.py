@@ -21,6 +21,8 @@ from tests.support.rebuilding import assert_equal_to_events, build_gate, closed,
 from tests.support.streams import append
 from tests.support.waiting import wait_for_lock
 
+pytestmark = pytest.mark.usefixtures("two_read_models")
+
 Sessions = sessionmaker[Session]
 
 RANGES = text("SELECT from_id, until_id, events FROM rebuild_ranges WHERE rebuild_id = :id ORDER BY number")

@@ -16,6 +16,8 @@ from local.servers import PostgresServer, postgres_binary
 from tests.support.examples import CONFIRMED, LAPTOP_ADDED, ORDER_ID, PLACED
 from tests.support.streams import append
 
+pytestmark = pytest.mark.usefixtures("two_read_models")
+
 
 @pytest.fixture
 def other_cluster(tmp_path: Path) -> Iterator[PostgresServer]:

@@ -5,6 +5,7 @@ import re
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from flask.testing import FlaskCliRunner
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -16,6 +17,8 @@ from tests.support.examples import LAPTOP_ADDED, ORDER_ID, PLACED
 from tests.support.failing import AT_ONCE, THRICE, Failing
 from tests.support.read_side import last_position, place, store
 from tests.support.streams import append
+
+pytestmark = pytest.mark.usefixtures("two_read_models")
 
 NOTHING = ProjectorStatus(
     checkpoint=0,

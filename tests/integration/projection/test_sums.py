@@ -22,6 +22,8 @@ from tests.support.examples import CANCELLED, CONFIRMED, EVERY_STATE, LAPTOP_ADD
 from tests.support.read_side import place, place_many, project_all, run, value
 from tests.support.streams import append
 
+pytestmark = pytest.mark.usefixtures("two_read_models")
+
 Sessions = sessionmaker[Session]
 
 CHANGES = "SELECT count(*) FROM order_statistics"

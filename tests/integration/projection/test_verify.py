@@ -15,6 +15,8 @@ from tests.support.failing import AT_ONCE, THRICE
 from tests.support.read_side import place, project_all, run, store
 from tests.support.streams import append
 
+pytestmark = pytest.mark.usefixtures("two_read_models")
+
 
 def catch_up_with_all(sessions: sessionmaker[Session], patience: Patience = AT_ONCE) -> None:
     for name, projector in PROJECTORS.items():

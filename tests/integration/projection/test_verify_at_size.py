@@ -8,6 +8,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.read_side import place_many, run, value
 
+pytestmark = pytest.mark.usefixtures("two_read_models")
+
 ORDERS = 100_000
 VICTIM = "FILL-77777"
 
