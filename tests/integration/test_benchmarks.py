@@ -1,5 +1,6 @@
 """What the benchmark makes for measuring is what the service would have made."""
 
+import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
 from benchmarks.comparators.row_by_row import replay
@@ -8,6 +9,8 @@ from core.event_sourcing.streams import IdRange
 from core.projection.catch_up import catch_up
 from core.projection.verify import verify
 from core.read_models.wiring import PROJECTORS
+
+pytestmark = pytest.mark.usefixtures("two_read_models")
 
 
 def test_histories_made_by_sql_and_their_read_models_agree(database_url: str, sessions: sessionmaker[Session]) -> None:

@@ -10,10 +10,9 @@ import pytest
 from flask import Flask
 from sqlalchemy.orm import Session, sessionmaker
 
+from core.read_models.wiring import PROJECTORS
 from tests.support.make_run import ROOT
 from tests.support.rebuilding import fill
-
-pytestmark = pytest.mark.usefixtures("two_read_models")
 
 
 @pytest.mark.parametrize(("orders", "bar"), [(10, f"[{36 * '#'}]  40/40"), (0, "0/0")])
@@ -27,7 +26,7 @@ def test_the_bar_is_full_in_the_end(app: Flask, sessions: sessionmaker[Session],
 
     assert process.wait() == 0
     assert bar in shown
-    assert f"summary, details: {4 * orders} events in" in shown
+    assert f"{', '.join(PROJECTORS)}: {4 * orders} events in" in shown
 
 
 def read_all(terminal: int) -> str:

@@ -5,6 +5,7 @@ import pytest
 from flask import Flask
 from sqlalchemy.orm import Session, sessionmaker
 
+from core.read_models.wiring import PROJECTORS
 from tests.support.read_side import run, value
 from tests.support.rebuilding import (
     WAIT_FOR_HELPERS,
@@ -75,7 +76,7 @@ def test_jobs_are_so_many_processes(sessions: Sessions) -> None:
     status, said = rebuild("--jobs", "3")
 
     assert status == 0
-    assert f"summary, details: {4 * ORDERS} events in" in said
+    assert f"{', '.join(PROJECTORS)}: {4 * ORDERS} events in" in said
     assert len(helpers(sessions)) == 3
     assert_equal_to_events(sessions)
 
