@@ -7,7 +7,7 @@ DRILLS ?= tests/drills $(if $(BROKER),,tests/e2e/test_benchmarks.py)
 PROCESSES ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help run test drill bench soak growth keep lint format lock contract clean install-run install-bench install-dev
+.PHONY: help run test drill bench soak growth keep recipes lint format lock contract clean install-run install-bench install-dev
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
@@ -32,6 +32,9 @@ growth: install-bench ## how each cost grows with orders, events and workers, in
 
 keep: install-bench ## put what bench, soak and growth found in var/ into docs/
 	@$(BIN)/python -m benchmarks.keep
+
+recipes: install-dev ## do what docs/extending.md says, to a copy, and test the result; 10 minutes
+	@$(BIN)/python -m tests.recipes
 
 lint: install-dev ## check style, types and the borders between the packages
 	@$(BIN)/ruff check .
