@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from core.event_sourcing.codec import encode
 from core.orders.events import OrderEvent, sentence
-from tests.support.calls import read
-from tests.support.lives import EVERY_LIFE
+from tests.support.calls import BEFORE, CHANGES, COMMANDS, order_after, read
+from tests.support.lives import EVERY_EVENT, EVERY_LIFE
 from tests.support.read_side import project_all, rows
 from tests.support.rebuilding import assert_equal_to_events
 from tests.support.streams import append
@@ -40,6 +40,15 @@ def changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple[An
 
 def told(changes: list[dict[str, Any]]) -> dict[str, tuple[Any, Any]]:
     return {change["field"]: (change["before"], change["after"]) for change in changes}
+
+
+def test_the_commands_lead_to_every_event(client: FlaskClient) -> None:
+    stored = set()
+    for command in COMMANDS:
+        order_id = order_after(client, *BEFORE[command], *([command] if command in CHANGES else []))
+        stored |= {entry["event_type"] for entry in read(client.get(f"/orders/{order_id}/events"))["events"]}
+
+    assert stored == {encode(event).event_type for event in EVERY_EVENT}
 
 
 def test_each_version_is_shown_the_same_from_rows_and_from_events(
