@@ -77,6 +77,12 @@ class Operation:
         return self.view.__name__
 
     @property
+    def needs_no_value(self) -> bool:
+        """Whether its path can be requested as it stands."""
+        query = self.query.model_fields.values() if self.query else ()
+        return "{" not in self.path and not any(field.is_required() for field in query)
+
+    @property
     def rule(self) -> str:
         """The path in Flask's notation."""
         return self.path.replace("{order_id}", "<order_id:order_id>").replace("{", "<").replace("}", ">")

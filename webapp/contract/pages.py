@@ -35,7 +35,7 @@ class Start(BaseModel):
 def show_start() -> ResponseReturnValue:
     """A page for browsers, JSON for everyone else."""
     operations: tuple[Operation, ...] = current_app.extensions[OPERATIONS_SHOWN]
-    links = {each.name: each.path for each in operations if each.method == "get" and "{" not in each.path}
+    links = {each.name: each.path for each in operations if each.method == "get" and each.needs_no_value}
     if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
         place = next(each for each in operations if each.name == "place_order")
         example = current_app.json.dumps(place.example)
