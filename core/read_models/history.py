@@ -62,7 +62,7 @@ class AuditEntry:
 
 def audit_trail(session: Session, order_id: str) -> list[AuditEntry]:
     """Raises OrderNotFound."""
-    entries, row, before = [], None, Shown({}, {})
+    entries, row, before = [], None, Shown({}, [])
     for recorded in PostgresEventStore(driver_connection(session)).read_stream(order_id):
         row = advance(DETAILS, row, recorded)
         after = Shown.of(row)
@@ -103,11 +103,11 @@ class Shown(NamedTuple):
     """The details at one moment: a row is changed in place by the events that follow."""
 
     fields: Mapping[str, object]
-    items: Mapping[int, OrderItem]
+    items: list[OrderItem]  # oldest first
 
     @classmethod
     def of(cls, row: OrderDetails) -> "Shown":
-        return cls({**header_fields(row), "items_total": row.items_total}, {**row.items})
+        return cls({**header_fields(row), "items_total": row.items_total}, list(row.items.values()))
 
 
 def _changes(before: Shown, after: Shown) -> tuple[Change, ...]:
@@ -117,11 +117,12 @@ def _changes(before: Shown, after: Shown) -> tuple[Change, ...]:
         for name, value in after.fields.items()
         if name != "version" and before.fields.get(name) != value
     ]
-    if before.items != after.items:
-        for number, version in enumerate(sorted(before.items.keys() | after.items.keys())):
-            old, new = (shown.items.get(version) for shown in (before, after))
-            if old != new:
-                found.append(Change(field=f"items/{number}", before=old and old._asdict(), after=new and new._asdict()))
+    same = len(before.items) if after.items[: len(before.items)] == before.items else 0  # most events only add items
+    old, new = ({item.version: item for item in items[same:]} for items in (before.items, after.items))
+    for number, version in enumerate(sorted(old.keys() | new.keys()), start=same):
+        then, now = old.get(version), new.get(version)
+        if then != now:
+            found.append(Change(field=f"items/{number}", before=then and then._asdict(), after=now and now._asdict()))
     return tuple(found)
 
 
