@@ -4,7 +4,10 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent.parent
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 ENGLISH, JAPANESE = (ROOT / "README.md").read_text(), (ROOT / "README.ja.md").read_text()
 
 HEADINGS = {
@@ -35,6 +38,7 @@ JAPANESE_ALONE = {
 }
 HEADING = re.compile(r"^#{2,} (.+)$", re.MULTILINE)
 RUN = re.compile(r"```sh\n(.*?)```(?:\n\n```json\n(.*?)```)?", re.DOTALL)
+LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
 NAMED = re.compile(r"`((?:core|worker|webapp|migrations|examples|docs)/[\w./*]+)`")
 BRANCH = re.compile(r"^((?:│   |    )*)[├└]── (\S+)", re.MULTILINE)
 PATH = re.compile(r"^\| \[`([^`]+)`\]", re.MULTILINE)
@@ -77,6 +81,13 @@ def test_both_name_the_same_essential_path() -> None:
 
     assert english == japanese
     assert 0 < len(english) <= 20
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_to_a_file(page: Path) -> None:
+    links = [link for link in LINK.findall(page.read_text()) if not link.startswith("http")]
+
+    assert [link for link in links if not (page.parent / link).exists()] == []
 
 
 def test_every_file_that_the_japanese_page_names_is_there() -> None:
