@@ -82,5 +82,6 @@ def test_make_alone_lists_the_commands() -> None:
     listed = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
     commands = [line.split()[:2] for line in listed.splitlines()]
-    names = ["help", "run", "test", "drill", "bench", "soak", "growth", "keep", "lint", "format", "lock", "contract"]
-    assert commands == [["make", name] for name in (*names, "clean")]
+    [phony] = [line for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith(".PHONY:")]
+    names = [name for name in phony.split()[1:] if not name.startswith("install-")]
+    assert commands == [["make", name] for name in names]
