@@ -1,13 +1,13 @@
-"""Servers that all drills share: each drill has a database of its own, and an empty broker."""
+"""BreakableServers that all drills share: each drill has a database of its own, and an empty broker."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.drills.breakable_servers import BreakableServers
 from tests.drills.drill import FULL, reports
 from tests.drills.report import HEADINGS
-from tests.drills.servers import Servers
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -20,8 +20,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    with Servers(tmp_path_factory.mktemp("drills")) as running:
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BreakableServers]:
+    with BreakableServers(tmp_path_factory.mktemp("drills")) as running:
         yield running
 
 

@@ -12,10 +12,10 @@ import psycopg
 
 from tests.drills.compare import compare, orders_behind
 from tests.drills.faults import Fault
+from tests.drills.fleet import Fleet
 from tests.drills.journal import Journal
 from tests.drills.load import Load
 from tests.drills.report import MOST_SECONDS, Report
-from tests.drills.stack import Stack
 from tests.support.waiting import NotReached, wait_until
 
 FULL = os.environ.get("DRILL") == "full"
@@ -40,7 +40,7 @@ class Size:
 
 def run(
     name: str,
-    stack: Stack,
+    stack: Fleet,
     *,
     events: int,
     faults: Sequence[Fault] = (),
@@ -96,7 +96,7 @@ def seconds_to_catch_up(connection: psycopg.Connection[Any], since: float, patie
     return time.monotonic() - since
 
 
-def statistics_answered(stack: Stack) -> list[dict[str, Any]]:
+def statistics_answered(stack: Fleet) -> list[dict[str, Any]]:
     """By each web server, when those that were killed last are back."""
     answers: list[dict[str, Any]] = []
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import psutil
 
+from tests.drills.breakable_servers import BreakableServers
+from tests.drills.fleet import Fleet
 from tests.drills.proxy import Proxy
-from tests.drills.servers import Servers
-from tests.drills.stack import Stack
 from tests.support.make_run import command_line
 from tests.support.waiting import NotReached, wait_until
 
@@ -20,7 +20,7 @@ Fault = Callable[[], None]
 
 
 class Faults:
-    def __init__(self, stack: Stack, servers: Servers, seed: int, proxy: Proxy | None = None) -> None:
+    def __init__(self, stack: Fleet, servers: BreakableServers, seed: int, proxy: Proxy | None = None) -> None:
         self.count: Counter[str] = Counter()
         self._stack = stack
         self._servers = servers

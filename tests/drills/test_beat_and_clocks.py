@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.drills.breakable_servers import BreakableServers
 from tests.drills.drill import SEED, Size, run
 from tests.drills.faults import Faults
-from tests.drills.servers import Servers
-from tests.drills.stack import Stack
+from tests.drills.fleet import Fleet
 from tests.support.make_run import ROOT
 
 pytestmark = pytest.mark.long
@@ -16,8 +16,8 @@ EVENTS = Size(short=400, full=3_000)
 FLUSHES = Size(short=1, full=5)
 
 
-def test_beat_stopped(servers: Servers, logs: Path) -> None:
-    with Stack(logs, database_url=servers.fresh_database(), broker_url=servers.broker.url) as stack:
+def test_beat_stopped(servers: BreakableServers, logs: Path) -> None:
+    with Fleet(logs, database_url=servers.fresh_database(), broker_url=servers.broker.url) as stack:
         faults = Faults(stack, servers, SEED)
         plan = [faults.stop_beat, *[faults.flush_waiting_hints] * int(FLUSHES), faults.start_beat]
         report = run("Beat stopped", stack, events=int(EVENTS), faults=plan, counted=faults.count)
@@ -25,8 +25,8 @@ def test_beat_stopped(servers: Servers, logs: Path) -> None:
     assert report.passed, report
 
 
-def test_two_beats(servers: Servers, logs: Path) -> None:
-    with Stack(logs, database_url=servers.fresh_database(), broker_url=servers.broker.url, beats=2) as stack:
+def test_two_beats(servers: BreakableServers, logs: Path) -> None:
+    with Fleet(logs, database_url=servers.fresh_database(), broker_url=servers.broker.url, beats=2) as stack:
         faults = Faults(stack, servers, SEED)
         plan = [faults.flush_waiting_hints] * int(FLUSHES)
         report = run("two Beats", stack, events=int(EVENTS), faults=plan, counted=faults.count)
@@ -35,9 +35,9 @@ def test_two_beats(servers: Servers, logs: Path) -> None:
 
 
 @pytest.mark.parametrize("seconds", [60, pytest.param(-60, marks=pytest.mark.full)])
-def test_clocks_differ(servers: Servers, logs: Path, seconds: int) -> None:
+def test_clocks_differ(servers: BreakableServers, logs: Path, seconds: int) -> None:
     skewed = {"PYTHONPATH": str(ROOT / "tests/drills/skewed"), "CLOCK_SKEW": str(seconds)}
-    with Stack(
+    with Fleet(
         logs,
         database_url=servers.fresh_database(),
         broker_url=servers.broker.url,

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.drills.breakable_servers import BreakableServers
 from tests.drills.drill import SEED, Size, run
 from tests.drills.faults import Faults
+from tests.drills.fleet import Fleet
 from tests.drills.proxy import Proxy
-from tests.drills.servers import Servers
-from tests.drills.stack import Stack
 
 pytestmark = pytest.mark.long
 
@@ -25,14 +25,14 @@ NOTICED = 12.0  # seconds; a connection that is merely silent has to be waited f
 
 
 @contextmanager
-def stack_behind_proxy(servers: Servers, logs: Path) -> Iterator[tuple[Stack, Faults]]:
+def stack_behind_proxy(servers: BreakableServers, logs: Path) -> Iterator[tuple[Fleet, Faults]]:
     with Proxy(servers.broker.port) as proxy:
         broker_url = servers.broker.url.replace(f":{servers.broker.port}/", f":{proxy.port}/")
-        with Stack(logs, database_url=servers.fresh_database(), broker_url=broker_url) as stack:
+        with Fleet(logs, database_url=servers.fresh_database(), broker_url=broker_url) as stack:
             yield stack, Faults(stack, servers, SEED, proxy)
 
 
-def test_broker_faults(servers: Servers, logs: Path) -> None:
+def test_broker_faults(servers: BreakableServers, logs: Path) -> None:
     with stack_behind_proxy(servers, logs) as (stack, faults):
         plan = [faults.crash_broker] * int(CRASHES) + [faults.flush_waiting_hints] * int(FLUSHES)
         plan += [faults.black_hole, faults.reset_connections, faults.slow_broker] * int(NETWORK)
@@ -43,7 +43,7 @@ def test_broker_faults(servers: Servers, logs: Path) -> None:
 
 
 @pytest.mark.full  # test_broker_faults has the black hole, which is the same for a shorter time
-def test_connections_silent_for_good(servers: Servers, logs: Path) -> None:
+def test_connections_silent_for_good(servers: BreakableServers, logs: Path) -> None:
     with stack_behind_proxy(servers, logs) as (stack, faults):
         plan = [faults.flush_waiting_hints, faults.strand_connections]
         report = run(

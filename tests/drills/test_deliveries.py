@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.drills.breakable_servers import BreakableServers
 from tests.drills.deliveries import TIMES, Deliveries, tasks_done
 from tests.drills.drill import PATIENCE, SEED, Size, run
+from tests.drills.fleet import Fleet
 from tests.drills.journal import Journal
 from tests.drills.report import Report
-from tests.drills.servers import Servers
-from tests.drills.stack import Stack
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.long
@@ -19,10 +19,10 @@ WORKERS = 4
 
 
 def deliver_three_times(
-    servers: Servers, logs: Path, number: int, worker_app: str = "worker.app", patience: float = PATIENCE
+    servers: BreakableServers, logs: Path, number: int, worker_app: str = "worker.app", patience: float = PATIENCE
 ) -> Report:
     database_url, journal = servers.fresh_database(), Journal()
-    with Stack(
+    with Fleet(
         logs,
         database_url=database_url,
         broker_url=servers.broker.url,
@@ -46,7 +46,7 @@ def deliver_three_times(
     return report
 
 
-def test_every_hint_three_times(servers: Servers, logs: Path) -> None:
+def test_every_hint_three_times(servers: BreakableServers, logs: Path) -> None:
     report = deliver_three_times(servers, logs, int(DELIVERIES))
 
     assert report.passed, report

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.drills.breakable_servers import BreakableServers
 from tests.drills.drill import PATIENCE, Size, run
+from tests.drills.fleet import Fleet
 from tests.drills.report import Report
-from tests.drills.servers import Servers
-from tests.drills.stack import Stack
 
 pytestmark = pytest.mark.long
 
@@ -15,9 +15,9 @@ EVENTS = Size(short=400, full=3_000)
 
 
 def hold_transactions_open(
-    servers: Servers, logs: Path, events: int, worker_app: str = "worker.app", patience: float = PATIENCE
+    servers: BreakableServers, logs: Path, events: int, worker_app: str = "worker.app", patience: float = PATIENCE
 ) -> Report:
-    with Stack(
+    with Fleet(
         logs,
         database_url=servers.fresh_database(),
         broker_url=servers.broker.url,
@@ -27,7 +27,7 @@ def hold_transactions_open(
         return run("late commits", stack, events=events, patience=patience)
 
 
-def test_late_commits(servers: Servers, logs: Path) -> None:
+def test_late_commits(servers: BreakableServers, logs: Path) -> None:
     report = hold_transactions_open(servers, logs, int(EVENTS))
 
     assert report.passed, report

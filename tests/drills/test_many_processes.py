@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.drills.breakable_servers import BreakableServers
 from tests.drills.drill import SEED, Size, run
 from tests.drills.faults import Faults
-from tests.drills.servers import Servers
-from tests.drills.stack import Stack
+from tests.drills.fleet import Fleet
 from tests.support.make_run import ROOT
 from tests.support.waiting import wait_until
 
@@ -21,16 +21,16 @@ KILLS = Size(short=1, full=4)  # of each kind
 PATHS = ("/orders?limit=200", "/orders/statistics", "/orders/status/shipped?limit=200")
 
 
-def rebuild(stack: Stack, broker_url: str) -> None:
+def rebuild(stack: Fleet, broker_url: str) -> None:
     environment = {**os.environ, "DATABASE_URL": stack.database_url, "BROKER_URL": broker_url}
     command = [sys.executable, "-m", "flask", "rebuild", "--jobs", "2"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_two_web_servers_and_four_workers(servers: Servers, logs: Path) -> None:
+def test_two_web_servers_and_four_workers(servers: BreakableServers, logs: Path) -> None:
     """Then the read models are made again."""
-    with Stack(logs, database_url=servers.fresh_database(), broker_url=servers.broker.url, webs=2, workers=4) as stack:
+    with Fleet(logs, database_url=servers.fresh_database(), broker_url=servers.broker.url, webs=2, workers=4) as stack:
         faults = Faults(stack, servers, SEED)
         plan = faults.mixed([faults.kill_web, faults.kill_worker] * int(KILLS))
         report = run("two webs, four workers", stack, events=int(EVENTS), faults=plan, counted=faults.count)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.drills.breakable_servers import BreakableServers
 from tests.drills.drill import SEED, Size, run
 from tests.drills.faults import Faults
-from tests.drills.servers import Servers
-from tests.drills.stack import Stack
+from tests.drills.fleet import Fleet
 
 pytestmark = pytest.mark.long
 
@@ -16,8 +16,8 @@ CRASHES = Size(short=2, full=10)
 PAUSES = Size(short=1, full=2)
 
 
-def test_crashed_postgresql(servers: Servers, logs: Path) -> None:
-    with Stack(logs, database_url=servers.fresh_database(), broker_url=servers.broker.url, webs=2) as stack:
+def test_crashed_postgresql(servers: BreakableServers, logs: Path) -> None:
+    with Fleet(logs, database_url=servers.fresh_database(), broker_url=servers.broker.url, webs=2) as stack:
         faults = Faults(stack, servers, SEED)
         plan = faults.mixed([faults.crash_postgres] * int(CRASHES) + [faults.pause_postgres] * int(PAUSES))
         report = run("crashed PostgreSQL", stack, events=int(EVENTS), faults=plan, counted=faults.count)

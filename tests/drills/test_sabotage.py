@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.drills.breakable_servers import BreakableServers
 from tests.drills.drill import SEED, run
 from tests.drills.faults import Faults
-from tests.drills.servers import Servers
-from tests.drills.stack import Stack
+from tests.drills.fleet import Fleet
 from tests.drills.test_deliveries import deliver_three_times
 from tests.drills.test_late_commits import hold_transactions_open
 
@@ -19,7 +19,7 @@ DELIVERIES = 1_500
 
 
 @pytest.mark.full  # the short form is in test_state_machine.py
-def test_without_version_guard(servers: Servers, logs: Path) -> None:
+def test_without_version_guard(servers: BreakableServers, logs: Path) -> None:
     report = deliver_three_times(servers, logs, DELIVERIES, "tests.drills.sabotage.no_version_guard", PATIENCE)
 
     assert report.findings.duplicated
@@ -29,7 +29,7 @@ def test_without_version_guard(servers: Servers, logs: Path) -> None:
 
 
 @pytest.mark.full  # the same
-def test_without_checkpoint_horizon(servers: Servers, logs: Path) -> None:
+def test_without_checkpoint_horizon(servers: BreakableServers, logs: Path) -> None:
     report = hold_transactions_open(servers, logs, EVENTS, "tests.drills.sabotage.position_checkpoint", PATIENCE)
 
     assert report.findings.differences
@@ -37,8 +37,8 @@ def test_without_checkpoint_horizon(servers: Servers, logs: Path) -> None:
     assert not report.passed
 
 
-def test_without_catch_up(servers: Servers, logs: Path) -> None:
-    with Stack(
+def test_without_catch_up(servers: BreakableServers, logs: Path) -> None:
+    with Fleet(
         logs,
         database_url=servers.fresh_database(),
         broker_url=servers.broker.url,
@@ -53,8 +53,8 @@ def test_without_catch_up(servers: Servers, logs: Path) -> None:
     assert not report.passed
 
 
-def test_with_the_answer_before_the_commit(servers: Servers, logs: Path) -> None:
-    with Stack(
+def test_with_the_answer_before_the_commit(servers: BreakableServers, logs: Path) -> None:
+    with Fleet(
         logs,
         database_url=servers.fresh_database(),
         broker_url=servers.broker.url,
@@ -69,8 +69,8 @@ def test_with_the_answer_before_the_commit(servers: Servers, logs: Path) -> None
 
 
 @pytest.mark.full  # the same
-def test_with_new_orders_uncounted(servers: Servers, logs: Path) -> None:
-    with Stack(
+def test_with_new_orders_uncounted(servers: BreakableServers, logs: Path) -> None:
+    with Fleet(
         logs,
         database_url=servers.fresh_database(),
         broker_url=servers.broker.url,
@@ -84,8 +84,8 @@ def test_with_new_orders_uncounted(servers: Servers, logs: Path) -> None:
 
 
 @pytest.mark.full  # the same
-def test_with_snapshots_that_forget(servers: Servers, logs: Path) -> None:
-    with Stack(
+def test_with_snapshots_that_forget(servers: BreakableServers, logs: Path) -> None:
+    with Fleet(
         logs,
         database_url=servers.fresh_database(),
         broker_url=servers.broker.url,

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.drills.breakable_servers import BreakableServers
 from tests.drills.drill import SEED, Size, run
 from tests.drills.faults import Faults
-from tests.drills.servers import Servers
-from tests.drills.stack import Stack
+from tests.drills.fleet import Fleet
 
 pytestmark = pytest.mark.long
 
@@ -17,10 +17,10 @@ OWN_DEATHS = Size(short=2, full=15)
 KILLS = Size(short=3, full=15)
 
 
-def test_killed_web_processes(servers: Servers, logs: Path) -> None:
+def test_killed_web_processes(servers: BreakableServers, logs: Path) -> None:
     record = logs / "deaths"
     dying = {"DIE_ONE_IN": str(int(EVENTS) / int(OWN_DEATHS) / 2), "DEATHS": str(record)}
-    with Stack(
+    with Fleet(
         logs,
         database_url=servers.fresh_database(),
         broker_url=servers.broker.url,

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.drills.breakable_servers import BreakableServers
 from tests.drills.drill import SEED, Size, run
 from tests.drills.faults import Faults
-from tests.drills.servers import Servers
-from tests.drills.stack import Stack
+from tests.drills.fleet import Fleet
 
 pytestmark = pytest.mark.long
 
@@ -15,8 +15,8 @@ EVENTS = Size(short=1000, full=20_000)
 KILLS = Size(short=6, full=60)
 
 
-def test_killed_workers(servers: Servers, logs: Path) -> None:
-    with Stack(logs, database_url=servers.fresh_database(), broker_url=servers.broker.url) as stack:
+def test_killed_workers(servers: BreakableServers, logs: Path) -> None:
+    with Fleet(logs, database_url=servers.fresh_database(), broker_url=servers.broker.url) as stack:
         faults = Faults(stack, servers, SEED)
         pattern = [faults.kill_pool_child, faults.kill_pool_child, faults.kill_worker]
         kills = [pattern[number % 3] for number in range(int(KILLS))]

@@ -19,7 +19,7 @@ from core.command_handler import utc_now
 from core.database import session_factory
 from local.servers import ValkeyServer
 from tests.conftest import make_app
-from tests.drills.stack import Stack
+from tests.drills.fleet import Fleet
 from tests.support.calls import order_after, read, send
 from tests.support.make_run import request
 from tests.support.waiting import wait_until
@@ -117,7 +117,7 @@ def test_its_keys_are_read_but_made_by_the_owner(
 
 
 def test_web_worker_and_beat_run_under_it(role_url: str, valkey: ValkeyServer, tmp_path: Path) -> None:
-    with Stack(tmp_path, database_url=role_url, broker_url=valkey.url, workers=1) as stack:
+    with Fleet(tmp_path, database_url=role_url, broker_url=valkey.url, workers=1) as stack:
         url = f"http://127.0.0.1:{stack.ports[0]}"
         order_id = request(f"{url}/orders", {"customer_name": "山田太郎", "total_amount": 1})["order_id"]
 
@@ -163,7 +163,7 @@ def test_web_and_worker_say_so_when_they_start(
     careless: Callable[[str], None], database_url: str, valkey: ValkeyServer, tmp_path: Path
 ) -> None:
     careless("synchronous_commit")
-    with Stack(tmp_path, database_url=database_url, broker_url=valkey.url, workers=1, beats=0):
+    with Fleet(tmp_path, database_url=database_url, broker_url=valkey.url, workers=1, beats=0):
         for process in ("web-0", "worker-0"):
             log = tmp_path / f"{process}.log"
             wait_until(partial(complains, log), 30)

@@ -9,8 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 from werkzeug.datastructures import Headers
 
-from core.projection.project import project
-from core.read_models.wiring import PROJECTORS
+from tests.support.read_side import project_all
 from webapp.operations import OPERATIONS
 
 LAPTOP: dict[str, Any] = {"product_name": "ノートPC", "quantity": 1, "unit_price": 80000}
@@ -158,5 +157,4 @@ def show_everything(sessions: sessionmaker[Session]) -> None:
     with sessions.begin() as session:
         order_ids = session.execute(text("SELECT DISTINCT aggregate_id FROM events")).scalars().all()
     for order_id in order_ids:
-        for projector in PROJECTORS.values():
-            project(sessions, projector, [order_id])
+        project_all(sessions, order_id)

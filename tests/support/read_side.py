@@ -43,7 +43,7 @@ STORE_MANY = text("""
 """)
 
 
-def place(sessions: Sessions, *order_ids: str) -> None:
+def append_placed(sessions: Sessions, *order_ids: str) -> None:
     for order_id in order_ids:
         append(sessions, [PLACED], order_id=order_id)
 

@@ -13,12 +13,12 @@ from typing import Any, Self
 import simplejson
 
 from local.program import stop
+from tests.support.make_run import ROOT
 from tests.support.ports import own_port
 from tests.support.remote import Remote
 from tests.support.waiting import wait_until
 
 TELLS_OF_WAITS = "tests.support.factories:tells_of_waits"
-PROJECT = Path(__file__).parent.parent.parent
 
 
 class WebServer:
@@ -54,7 +54,7 @@ class WebServer:
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 command,
-                cwd=PROJECT,
+                cwd=ROOT,
                 env={**os.environ, **self._environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from local.program import stop
-from tests.support.web_server import PROJECT
+from tests.support.make_run import ROOT
 
 
 class Worker:
@@ -23,7 +23,7 @@ class Worker:
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "celery", "--quiet", "-A", "worker.app", "worker", *options],
-                cwd=PROJECT,
+                cwd=ROOT,
                 env={**os.environ, **self._environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

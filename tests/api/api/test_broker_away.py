@@ -1,6 +1,5 @@
 """A broker that is away, or silent, neither fails a command nor makes it wait; hints flow again when it is back."""
 
-import http.client
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -9,11 +8,11 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-import simplejson
 from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.brokers import Broker, new_broker
-from tests.support.calls import stored_events
+from tests.support.calls import place, read, stored_events
+from tests.support.remote import Remote
 from tests.support.waiting import wait_until
 from tests.support.web_server import WebServer
 
@@ -57,42 +56,30 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 
 
 @pytest.fixture
-def connection(database_url: str, broker: Broker, tmp_path: Path) -> Iterator[http.client.HTTPConnection]:
-    """To the application in a process of its own, which has sent its first hints."""
+def client(database_url: str, broker: Broker, tmp_path: Path) -> Iterator[Remote]:
+    """Of the application in a process of its own, which has sent its first hints."""
     with WebServer(database_url, "", tmp_path / "web.log", BROKER_URL=broker.url) as web:
-        connection = web.connect()
         for _ in range(5):
-            place(connection)
-        yield connection
-        connection.close()
+            place(web.client)
+        yield web.client
 
 
-def place(connection: http.client.HTTPConnection) -> str:
-    """The new order's id."""
-    body = '{"customer_name": "山田太郎", "total_amount": 83000}'.encode()
-    connection.request("POST", "/orders", body, {"Content-Type": "application/json"})
-    answer = connection.getresponse()
-    document = simplejson.loads(answer.read())
-    assert answer.status == 201, document
-    return str(document["order_id"])
-
-
-def seconds_to_place(connection: http.client.HTTPConnection) -> float:
+def seconds_to_place(client: Remote) -> float:
     asked = time.perf_counter()
-    place(connection)
+    place(client)
     return time.perf_counter() - asked
 
 
-def sample(connection: http.client.HTTPConnection) -> float:
-    return median(seconds_to_place(connection) for _ in range(SAMPLE))
+def sample(client: Remote) -> float:
+    return median(seconds_to_place(client) for _ in range(SAMPLE))
 
 
-def wait_for_a_new_hint(connection: http.client.HTTPConnection, broker: Broker) -> None:
+def wait_for_a_new_hint(client: Remote, broker: Broker) -> None:
     """Hints flow again once the sender has noticed, which takes a second at the most and a command to try with."""
     placed: list[str] = []
 
     def one_is_told() -> bool:
-        placed.append(place(connection))
+        placed.append(place(client))
         return any(order_id in placed for order_id, _ in broker.take_hints())
 
     wait_until(one_is_told, 5)
@@ -100,56 +87,49 @@ def wait_for_a_new_hint(connection: http.client.HTTPConnection, broker: Broker) 
 
 @pytest.mark.parametrize("outage", [killed, frozen, black_hole])
 def test_commands_go_on_at_full_speed_and_hints_flow_again_afterwards(
-    connection: http.client.HTTPConnection, broker: Broker, sessions: sessionmaker[Session], outage: Outage
+    client: Remote, broker: Broker, sessions: sessionmaker[Session], outage: Outage
 ) -> None:
-    before = sample(connection)
+    before = sample(client)
     stored = stored_events(sessions)
 
     with outage(broker):
-        first = seconds_to_place(connection)
-        during = sample(connection)
+        first = seconds_to_place(client)
+        during = sample(client)
         assert stored_events(sessions) == stored + 1 + SAMPLE
 
     assert during - before < FULL_SPEED
     assert first - before < 1  # one answer alone may be slow for any reason; the next test is strict
-    wait_for_a_new_hint(connection, broker)
-    assert sample(connection) - before < FULL_SPEED
+    wait_for_a_new_hint(client, broker)
+    assert sample(client) - before < FULL_SPEED
 
 
-def test_even_the_command_that_finds_the_broker_silent_waits_50_ms_at_the_most(
-    connection: http.client.HTTPConnection, broker: Broker
-) -> None:
-    before = sample(connection)
+def test_even_the_command_that_finds_the_broker_silent_waits_50_ms_at_the_most(client: Remote, broker: Broker) -> None:
+    before = sample(client)
     finding_out = []
     for _ in range(9):
         with frozen(broker):
-            finding_out.append(seconds_to_place(connection))
-        wait_for_a_new_hint(connection, broker)
+            finding_out.append(seconds_to_place(client))
+        wait_for_a_new_hint(client, broker)
 
     assert median(finding_out) - before < PROMISED
 
 
 def test_a_broker_that_was_never_there_costs_no_more(
-    connection: http.client.HTTPConnection, broker: Broker, database_url: str, tmp_path: Path
+    client: Remote, broker: Broker, database_url: str, tmp_path: Path
 ) -> None:
     log = tmp_path / "alone.log"
     nowhere = broker.url.replace(f":{broker.port}/", ":1/")
     with WebServer(database_url, "", log, BROKER_URL=nowhere) as web:
-        alone = web.connect()
-        place(alone)
-        assert sample(alone) - sample(connection) < PROMISED
-        alone.close()
+        place(web.client)
+        assert sample(web.client) - sample(client) < PROMISED
 
     assert log.read_text().count("catch-up will project it") == 1 + SAMPLE
     assert "Traceback" not in log.read_text()
 
 
-def test_readiness_says_that_the_broker_is_silent_and_soon(
-    connection: http.client.HTTPConnection, broker: Broker
-) -> None:
+def test_readiness_says_that_the_broker_is_silent_and_soon(client: Remote, broker: Broker) -> None:
     def checks() -> dict[str, str]:
-        connection.request("GET", "/readyz")
-        found: dict[str, str] = simplejson.loads(connection.getresponse().read())["checks"]
+        found: dict[str, str] = read(client.get("/readyz"))["checks"]
         return found
 
     name = {"valkey": "redis"}.get(broker.name, broker.name)

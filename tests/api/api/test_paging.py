@@ -31,7 +31,7 @@ LATER_EVENTS: dict[str, list[OrderEvent]] = {
 }
 
 
-def store(
+def append_order(
     sessions: sessionmaker[Session],
     order_id: str,
     *,
@@ -75,7 +75,7 @@ def test_pages_have_the_asked_length_and_the_last_has_no_cursor(
     client: FlaskClient, sessions: sessionmaker[Session]
 ) -> None:
     for n in range(6):
-        store(sessions, f"ORDER-{n}", placed_at=NOON + timedelta(seconds=n))
+        append_order(sessions, f"ORDER-{n}", placed_at=NOON + timedelta(seconds=n))
     show_everything(sessions)
 
     newest_first = [f"ORDER-{n}" for n in reversed(range(6))]
@@ -107,7 +107,7 @@ def test_orders_placed_at_the_same_time_keep_one_order_across_pages(
     client: FlaskClient, sessions: sessionmaker[Session]
 ) -> None:
     for n in (3, 1, 4, 0, 2):
-        store(sessions, f"ORDER-{n}")
+        append_order(sessions, f"ORDER-{n}")
     show_everything(sessions)
 
     for limit in (1, 2, 3, 5):
@@ -119,7 +119,7 @@ def test_times_that_differ_by_a_microsecond_are_told_apart(
     client: FlaskClient, sessions: sessionmaker[Session]
 ) -> None:
     for n in range(5):
-        store(sessions, f"ORDER-{n}", placed_at=NOON + timedelta(microseconds=n))
+        append_order(sessions, f"ORDER-{n}", placed_at=NOON + timedelta(microseconds=n))
     show_everything(sessions)
 
     assert list(pages(client, limit=1)) == [[f"ORDER-{n}"] for n in (4, 3, 2, 1, 0)]
@@ -161,7 +161,7 @@ def test_pages_do_not_skip_while_orders_leave_the_status(client: FlaskClient, se
 
 def test_the_order_a_cursor_names_may_be_gone(client: FlaskClient, sessions: sessionmaker[Session]) -> None:
     for n in range(4):
-        store(sessions, f"ORDER-{n}", placed_at=NOON + timedelta(seconds=n), customer_name="佐藤花子")
+        append_order(sessions, f"ORDER-{n}", placed_at=NOON + timedelta(seconds=n), customer_name="佐藤花子")
     show_everything(sessions)
     page = get(client, limit=2, status="pending")
 
@@ -176,7 +176,7 @@ def test_a_cursor_of_another_list_goes_on_from_the_same_place(
 ) -> None:
     for n in range(6):
         status = "shipped" if n % 2 else "pending"
-        store(sessions, f"ORDER-{n}", placed_at=NOON + timedelta(seconds=n), status=status)
+        append_order(sessions, f"ORDER-{n}", placed_at=NOON + timedelta(seconds=n), status=status)
     show_everything(sessions)
     cursor = get(client, limit=2)["next_cursor"]  # after ORDER-5 and ORDER-4
 
@@ -186,7 +186,7 @@ def test_a_cursor_of_another_list_goes_on_from_the_same_place(
 
 def test_a_cursor_is_opaque_and_safe_in_a_url(client: FlaskClient, sessions: sessionmaker[Session]) -> None:
     for order_id in ("a.b_c~d-e", "ORDER-001", "x" * 64):
-        store(sessions, order_id)
+        append_order(sessions, order_id)
     show_everything(sessions)
 
     for limit in (1, 2):
@@ -266,7 +266,9 @@ def test_filters_find_exactly_what_they_say(
 ) -> None:
     for n, (name, hours, status, amount) in enumerate(DATASET):
         placed_at = NOON + timedelta(hours=hours)
-        store(sessions, f"ORDER-{n}", placed_at=placed_at, status=status, customer_name=name, total_amount=amount)
+        append_order(
+            sessions, f"ORDER-{n}", placed_at=placed_at, status=status, customer_name=name, total_amount=amount
+        )
     show_everything(sessions)
 
     for what, (query, matches) in FILTERS.items():
@@ -364,7 +366,7 @@ def forged(*parts: object) -> str:
 def made_here(client: FlaskClient, sessions: sessionmaker[Session]) -> str:
     """A cursor that the API gave out."""
     for n in range(2):
-        store(sessions, f"ORDER-{n}", placed_at=NOON + timedelta(seconds=n))
+        append_order(sessions, f"ORDER-{n}", placed_at=NOON + timedelta(seconds=n))
     show_everything(sessions)
     return str(get(client, limit=1)["next_cursor"])
 

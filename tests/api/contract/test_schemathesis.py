@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from core.api_keys import Scope
 from local.servers import ValkeyServer
 from tests.support.keys import Keys
-from tests.support.web_server import PROJECT, WebServer
+from tests.support.make_run import ROOT
+from tests.support.web_server import WebServer
 from tests.support.worker import Worker
 
 
@@ -47,8 +48,8 @@ def schemathesis(url: str, key: str) -> tuple[int, str]:
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", "tests/support/schemathesis.toml"]
     done = subprocess.run(
         [*command, "run", url, "--no-color"],
-        cwd=PROJECT,
-        env={**os.environ, "PYTHONPATH": str(PROJECT), "ORDERLOG_KEY": key},
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "ORDERLOG_KEY": key},
         capture_output=True,
         text=True,
         check=False,

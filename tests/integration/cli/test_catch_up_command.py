@@ -6,14 +6,14 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.examples import LAPTOP_ADDED, ORDER_ID, PLACED
 from tests.support.failing import end_pauses
-from tests.support.read_side import place, project_all, shown
+from tests.support.read_side import append_placed, project_all, shown
 from tests.support.streams import append
 
 pytestmark = pytest.mark.usefixtures("two_read_models")
 
 
 def test_it_says_what_it_did(sessions: sessionmaker[Session], runner: FlaskCliRunner) -> None:
-    place(sessions, ORDER_ID, "ORDER-002")
+    append_placed(sessions, ORDER_ID, "ORDER-002")
     project_all(sessions, "ORDER-002")
 
     result = runner.invoke(args=["catch-up"])
@@ -31,7 +31,7 @@ def test_an_order_that_fails_is_named_each_time_it_is_tried(
     sessions: sessionmaker[Session], runner: FlaskCliRunner
 ) -> None:
     append(sessions, [PLACED, PLACED, LAPTOP_ADDED])
-    place(sessions, "ORDER-002")
+    append_placed(sessions, "ORDER-002")
     stopped = f"order {ORDER_ID} stopped before version 2: BrokenStream: "
 
     for _ in range(2):

@@ -16,7 +16,7 @@ from core.read_models.wiring import PROJECTORS
 from core.settings import Patience
 from tests.support.examples import NOON, ORDER_ID, PLACED, SHIPPED
 from tests.support.failing import AT_ONCE, THRICE
-from tests.support.read_side import place, run, shown, store
+from tests.support.read_side import append_placed, run, shown, store
 from tests.support.streams import append
 
 pytestmark = pytest.mark.usefixtures("two_read_models")
@@ -69,7 +69,7 @@ def test_an_order_that_is_not_parked_is_an_error(
     sessions: sessionmaker[Session], runner: FlaskCliRunner, command: str
 ) -> None:
     fail(sessions)
-    place(sessions, "ORDER-002")
+    append_placed(sessions, "ORDER-002")
 
     result = parked(runner, command, "ORDER-002")
 
@@ -187,7 +187,7 @@ def test_a_retry_needs_one_order_or_all(runner: FlaskCliRunner, arguments: list[
 def test_a_database_that_is_not_migrated_is_one_sentence(
     sessions: sessionmaker[Session], runner: FlaskCliRunner, command: list[str]
 ) -> None:
-    place(sessions, ORDER_ID)
+    append_placed(sessions, ORDER_ID)
     run(sessions, "ALTER TABLE projection_failures RENAME TO away")
 
     result = runner.invoke(args=command)

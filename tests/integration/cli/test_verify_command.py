@@ -13,7 +13,7 @@ from core.read_models.wiring import PROJECTORS
 from tests.support.damage import DETAILS, ITEMS, SUMMARY, damage_columns, damage_rows, shipped
 from tests.support.examples import ORDER_ID
 from tests.support.failing import AT_ONCE
-from tests.support.read_side import TABLES, place, place_many, rows, run, store
+from tests.support.read_side import TABLES, append_placed, place_many, rows, run, store
 
 pytestmark = pytest.mark.usefixtures("two_read_models")
 
@@ -45,7 +45,7 @@ def written_by(sessions: sessionmaker[Session]) -> dict[tuple[str, ...], str]:
 
 def test_right_rows_are_no_fault(sessions: sessionmaker[Session], runner: FlaskCliRunner) -> None:
     shipped(sessions, ORDER_ID, "ORDER-002")
-    place(sessions, "ORDER-003")
+    append_placed(sessions, "ORDER-003")
 
     result = verify(runner)
 

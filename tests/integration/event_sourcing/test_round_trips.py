@@ -49,12 +49,6 @@ def handle(sessions: sessionmaker[Session], command: OrderCommand, once: Idempot
     return OrderCommandHandler(stores(sessions.kw["bind"])).handle(command, once=once)
 
 
-def store(sessions: sessionmaker[Session], *events: OrderEvent) -> None:
-    new = [NewEvent(event=event, occurred_at=NOON) for event in events]
-    with stores(sessions.kw["bind"])() as opened:
-        opened.append(ORDER_ID, 0, new)
-
-
 def test_placing_an_order_is_one_round_trip_with_its_key(sessions: sessionmaker[Session], sent: list[str]) -> None:
     handle(sessions, PLACE, KEY)
 
@@ -83,7 +77,9 @@ def test_a_key_that_was_used_costs_one_more(sessions: sessionmaker[Session], sen
 def test_a_snapshot_is_saved_with_the_events_and_loaded_with_those_after_it(
     sessions: sessionmaker[Session], sent: list[str]
 ) -> None:
-    store(sessions, PLACED, *[LAPTOP_ADDED] * (SNAPSHOT_EVERY - 2))
+    history: list[OrderEvent] = [PLACED, *[LAPTOP_ADDED] * (SNAPSHOT_EVERY - 2)]
+    with stores(sessions.kw["bind"])() as store:
+        store.append(ORDER_ID, 0, [NewEvent(event=event, occurred_at=NOON) for event in history])
     sent.clear()
 
     handle(sessions, ADD_MICE)

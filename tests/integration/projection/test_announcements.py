@@ -19,7 +19,7 @@ from core.projection.rebuild import rebuild_orders
 from core.read_models.wiring import PROJECTORS
 from core.settings import Patience
 from tests.support.examples import ORDER_ID
-from tests.support.read_side import place, place_many, run, shown, store
+from tests.support.read_side import append_placed, place_many, run, shown, store
 from tests.support.waiting import LONG, wait_for_lock
 
 SUMMARY = PROJECTORS["summary"]
@@ -41,7 +41,7 @@ def heard(listener: psycopg.Connection) -> list[str]:
 
 
 def test_a_projected_order_is_named(sessions: sessionmaker[Session], listener: psycopg.Connection) -> None:
-    place(sessions, ORDER_ID)
+    append_placed(sessions, ORDER_ID)
     assert heard(listener) == []
 
     project(sessions, SUMMARY, [ORDER_ID])
@@ -52,7 +52,7 @@ def test_a_projected_order_is_named(sessions: sessionmaker[Session], listener: p
 def test_a_projection_that_changes_nothing_is_not_news(
     sessions: sessionmaker[Session], listener: psycopg.Connection
 ) -> None:
-    place(sessions, ORDER_ID)
+    append_placed(sessions, ORDER_ID)
     project(sessions, SUMMARY, [ORDER_ID])
     assert len(heard(listener)) == 1
 
@@ -62,7 +62,7 @@ def test_a_projection_that_changes_nothing_is_not_news(
 
 
 def test_what_is_not_committed_is_not_announced(sessions: sessionmaker[Session], listener: psycopg.Connection) -> None:
-    place(sessions, ORDER_ID)
+    append_placed(sessions, ORDER_ID)
     store(sessions, "ORDER-002", 1, "OrderInvented")
     run(sessions, "ALTER TABLE order_summary_read_models ADD CHECK (order_id <> 'ORDER-001')")
 
@@ -76,7 +76,7 @@ def test_catch_up_names_few_orders_and_says_all_of_many(
     sessions: sessionmaker[Session], listener: psycopg.Connection, number: int, named: bool
 ) -> None:
     order_ids = [f"{n:02}-{'x' * 61}" for n in range(number)]  # as long as ids may be
-    place(sessions, *order_ids)
+    append_placed(sessions, *order_ids)
 
     catch_up(sessions, "summary", SUMMARY)
 
@@ -98,7 +98,7 @@ def test_a_rebuild_says_that_all_may_have_changed(
 def test_nothing_is_announced_while_nobody_has_said_that_they_listen(
     sessions: sessionmaker[Session], database_url: str
 ) -> None:
-    place(sessions, ORDER_ID)
+    append_placed(sessions, ORDER_ID)
     with psycopg.connect(database_url, autocommit=True) as eavesdropper:
         eavesdropper.execute(f"LISTEN {CHANNEL}")
 
@@ -129,7 +129,7 @@ def test_nobody_who_waits_is_missed_however_projections_and_listeners_come_and_g
     sessions: sessionmaker[Session], database_url: str
 ) -> None:
     order_ids = [f"ORDER-{number:03}" for number in range(120)]
-    place(sessions, *order_ids)
+    append_placed(sessions, *order_ids)
     coming = {order_id: Event() for order_id in order_ids}
 
     def is_told(order_id: str) -> bool:

@@ -11,7 +11,7 @@ from core.safe_errors import WITHHELD
 from core.settings import Patience
 from tests.support.examples import LIFE, ORDER_ID
 from tests.support.failing import AT_ONCE, THRICE, Failing, end_pauses, failure, hint
-from tests.support.read_side import place, run, shown
+from tests.support.read_side import append_placed, run, shown
 from tests.support.streams import append
 
 
@@ -52,7 +52,7 @@ def test_pauses_double_up_to_the_longest(sessions: sessionmaker[Session]) -> Non
 
 def test_pauses_are_jittered(sessions: sessionmaker[Session]) -> None:
     order_ids = [f"ORDER-{number:03}" for number in range(20)]
-    place(sessions, *order_ids)
+    append_placed(sessions, *order_ids)
 
     catch_up(sessions, "summary", Failing(1, *order_ids), THRICE)
 

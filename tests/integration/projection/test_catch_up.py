@@ -13,14 +13,14 @@ from core.projection.project import project
 from core.read_models.header import OrderHeader
 from core.read_models.wiring import PROJECTORS
 from tests.support.examples import CONFIRMED, LAPTOP_ADDED, MICE_ADDED, ORDER_ID
-from tests.support.read_side import checkpoint, last_position, place, place_many, run, shown
+from tests.support.read_side import append_placed, checkpoint, last_position, place_many, run, shown
 from tests.support.streams import append
 
 SUMMARY = PROJECTORS["summary"]
 
 
 def test_what_no_hint_announced_is_projected(sessions: sessionmaker[Session]) -> None:
-    place(sessions, ORDER_ID, "ORDER-002")
+    append_placed(sessions, ORDER_ID, "ORDER-002")
     append(sessions, [LAPTOP_ADDED], after=1)
 
     result = catch_up(sessions, "summary", SUMMARY)
@@ -31,16 +31,16 @@ def test_what_no_hint_announced_is_projected(sessions: sessionmaker[Session]) ->
 
 
 def test_what_was_caught_up_is_not_looked_at_again(sessions: sessionmaker[Session]) -> None:
-    place(sessions, ORDER_ID, "ORDER-002")
+    append_placed(sessions, ORDER_ID, "ORDER-002")
     catch_up(sessions, "summary", SUMMARY)
-    place(sessions, "ORDER-003")
+    append_placed(sessions, "ORDER-003")
 
     assert catch_up(sessions, "summary", SUMMARY).events == 1
     assert catch_up(sessions, "summary", SUMMARY).events == 0
 
 
 def test_what_a_hint_has_projected_is_passed_over(sessions: sessionmaker[Session]) -> None:
-    place(sessions, ORDER_ID)
+    append_placed(sessions, ORDER_ID)
     project(sessions, SUMMARY, [ORDER_ID])
 
     result = catch_up(sessions, "summary", SUMMARY)
@@ -49,9 +49,9 @@ def test_what_a_hint_has_projected_is_passed_over(sessions: sessionmaker[Session
 
 
 def test_an_order_that_fails_is_remembered_and_holds_nobody_else_back(sessions: sessionmaker[Session]) -> None:
-    place(sessions, ORDER_ID)
+    append_placed(sessions, ORDER_ID)
     append(sessions, [MICE_ADDED], order_id="ORDER-002")  # a stream that does not begin with OrderPlaced
-    place(sessions, "ORDER-003")
+    append_placed(sessions, "ORDER-003")
 
     first = catch_up(sessions, "summary", SUMMARY)
 
@@ -63,7 +63,7 @@ def test_an_order_that_fails_is_remembered_and_holds_nobody_else_back(sessions: 
 
 
 def test_each_projector_has_a_checkpoint_of_its_own(sessions: sessionmaker[Session]) -> None:
-    place(sessions, ORDER_ID)
+    append_placed(sessions, ORDER_ID)
 
     assert catch_up(sessions, "summary", SUMMARY).projected == 1
     assert catch_up(sessions, "details", PROJECTORS["details"]).projected == 1
@@ -80,7 +80,7 @@ def test_more_events_than_one_batch_are_projected_in_one_run(sessions: sessionma
 
 
 def test_after_an_hour_without_catch_up_one_run_is_enough(sessions: sessionmaker[Session]) -> None:
-    place(sessions, ORDER_ID, "ORDER-002")
+    append_placed(sessions, ORDER_ID, "ORDER-002")
     catch_up(sessions, "summary", SUMMARY)
     run(sessions, "UPDATE projector_checkpoints SET moved_at = now() - interval '1 hour', checked_at = moved_at")
     append(sessions, [LAPTOP_ADDED, MICE_ADDED], after=1)
@@ -101,11 +101,11 @@ def test_a_run_ends_although_events_keep_arriving(
 
     def save(connection: Any, model: Any, rows: Sequence[OrderHeader], stored: writer.Stored) -> Any:
         overtaken = really_save(connection, model, rows, stored)
-        place(sessions, f"{rows[0].order_id}+")
+        append_placed(sessions, f"{rows[0].order_id}+")
         return overtaken
 
     monkeypatch.setattr(writer, "save", save)
-    place(sessions, ORDER_ID)
+    append_placed(sessions, ORDER_ID)
 
     assert catch_up(sessions, "summary", SUMMARY).events == 1
     monkeypatch.undo()

@@ -23,7 +23,7 @@ from core.projection.verify import verify
 from core.read_models.summary import SummaryReadModel
 from core.read_models.wiring import PROJECTORS, SUMS
 from tests.support.examples import NOON, ORDER_ID, PLACED
-from tests.support.read_side import checkpoint, last_position, place, place_many, run, shown
+from tests.support.read_side import append_placed, checkpoint, last_position, place_many, run, shown
 
 SUMMARY = PROJECTORS["summary"]
 
@@ -48,11 +48,11 @@ def kill_backend(session: Session) -> None:
 def test_an_open_transaction_with_a_lower_position_is_never_passed(
     sessions: sessionmaker[Session], end: Callable[[Session], None], survives: bool
 ) -> None:
-    place(sessions, "ORDER-000")
+    append_placed(sessions, "ORDER-000")
     before = last_position(sessions)
     slow = sessions()
     insert_unseen(slow, ORDER_ID)
-    place(sessions, "ORDER-002")
+    append_placed(sessions, "ORDER-002")
 
     for _ in range(2):
         assert catch_up(sessions, "summary", SUMMARY).events <= 1
@@ -86,7 +86,7 @@ def test_a_lower_position_under_a_later_transaction_id_is_never_passed(sessions:
 def test_hints_go_on_while_an_open_transaction_holds_the_checkpoint_back(sessions: sessionmaker[Session]) -> None:
     with sessions() as slow:
         insert_unseen(slow, ORDER_ID)
-        place(sessions, "ORDER-002")
+        append_placed(sessions, "ORDER-002")
         project(sessions, SUMMARY, ["ORDER-002"])
 
         assert shown(sessions) == {"ORDER-002": 1}
@@ -113,11 +113,11 @@ def test_a_slow_catch_up_does_not_move_the_checkpoint_back(
         return really_read_news(connection, model, *args)
 
     monkeypatch.setattr(writer, "read_news", read_news)
-    place(sessions, ORDER_ID)
+    append_placed(sessions, ORDER_ID)
     with ThreadPoolExecutor(1) as other:
         slow_run = other.submit(catch_up, sessions, "summary", slow)
         assert slow.reached.wait(10)
-        place(sessions, "ORDER-002")
+        append_placed(sessions, "ORDER-002")
         catch_up(sessions, "summary", SUMMARY)
         assert checkpoint(sessions) == last_position(sessions)
         slow.go_on.set()

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from core.projection.catch_up import BATCH, READ_SETTLED
 from core.projection.status import LAG
-from tests.support.read_side import place, run, store_many
+from tests.support.read_side import append_placed, run, store_many
 
 NEW = ["ORDER-001", "ORDER-002", "ORDER-003"]
 LITTLE_MORE = 10  # pages; an index grows by a level or two
@@ -19,7 +19,7 @@ MEASURED = {
 }
 
 
-def fill(sessions: sessionmaker[Session], events: int) -> None:
+def fill_behind_checkpoint(sessions: sessionmaker[Session], events: int) -> None:
     """So many events behind the checkpoint, and a tenth as many rows in the read model."""
     store_many(sessions, f"LONG-{events}", events)
     run(
@@ -63,11 +63,11 @@ def events_read(plan: dict[str, Any]) -> list[tuple[str, int]]:
 
 
 def test_a_million_events_behind_the_checkpoint_cost_no_more_than_a_thousand(sessions: sessionmaker[Session]) -> None:
-    fill(sessions, 1_000)
-    place(sessions, *NEW)
+    fill_behind_checkpoint(sessions, 1_000)
+    append_placed(sessions, *NEW)
     few = {name: explained(sessions, statement) for name, statement in MEASURED.items()}
-    fill(sessions, 1_000_000)
-    place(sessions, *(f"{order_id}-again" for order_id in NEW))
+    fill_behind_checkpoint(sessions, 1_000_000)
+    append_placed(sessions, *(f"{order_id}-again" for order_id in NEW))
 
     for name, statement in MEASURED.items():
         many = explained(sessions, statement)

@@ -10,7 +10,7 @@ from core.projection.project import project
 from core.read_models.wiring import PROJECTORS
 from tests.support.examples import LIFE, ORDER_ID
 from tests.support.failing import AT_ONCE, THRICE, CannotApply, Failing, end_pauses, failure, hint
-from tests.support.read_side import checkpoint, last_position, place, run, shown
+from tests.support.read_side import append_placed, checkpoint, last_position, run, shown
 from tests.support.streams import append
 
 
@@ -124,7 +124,7 @@ def test_a_retry_cut_short_is_made_up_for_by_catch_up(sessions: sessionmaker[Ses
 def test_many_orders_are_retried_part_by_part(sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parking, "ORDERS_AT_ONCE", 2)
     order_ids = [f"ORDER-{number:03}" for number in range(5)]
-    place(sessions, *order_ids)
+    append_placed(sessions, *order_ids)
     projector = Failing(1, *order_ids)
     catch_up(sessions, "summary", projector, AT_ONCE)
     projector.order_ids = {"ORDER-003"}

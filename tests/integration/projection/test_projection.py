@@ -24,14 +24,9 @@ from core.read_models.summary import OrderFilter, list_orders
 from core.read_models.wiring import PROJECTORS
 from core.settings import Patience
 from tests.support.examples import CANCELLED, LAPTOP_ADDED, LIFE, MICE_ADDED, ORDER_ID, PLACED
-from tests.support.read_side import value
+from tests.support.read_side import project_all, value
 from tests.support.streams import append
 from tests.support.waiting import wait_for_lock
-
-
-def project_all(sessions: sessionmaker[Session], order_id: str = ORDER_ID) -> None:
-    for projector in PROJECTORS.values():
-        project(sessions, projector, [order_id])
 
 
 def summary(sessions: sessionmaker[Session]) -> OrderHeader | None:
@@ -52,13 +47,13 @@ def assert_shows_the_events(sessions: sessionmaker[Session]) -> None:
 def test_an_event_is_shown_after_its_hint(sessions: sessionmaker[Session]) -> None:
     for version, happened in enumerate(LIFE):
         append(sessions, [happened], after=version)
-        project_all(sessions)
+        project_all(sessions, ORDER_ID)
         assert_shows_the_events(sessions)
 
 
 def test_one_hint_is_enough_for_all_events_of_the_order(sessions: sessionmaker[Session]) -> None:
     append(sessions, LIFE)
-    project_all(sessions)
+    project_all(sessions, ORDER_ID)
 
     assert_shows_the_events(sessions)
     with sessions.begin() as session:
@@ -70,8 +65,8 @@ def test_one_hint_is_enough_for_all_events_of_the_order(sessions: sessionmaker[S
 
 def test_a_hint_delivered_twice_changes_nothing(sessions: sessionmaker[Session]) -> None:
     append(sessions, LIFE)
-    project_all(sessions)
-    project_all(sessions)
+    project_all(sessions, ORDER_ID)
+    project_all(sessions, ORDER_ID)
 
     assert_shows_the_events(sessions)
 
@@ -116,7 +111,7 @@ def test_row_and_parts_are_written_in_one_transaction(
 
     with sessions.begin() as session:
         assert find_details(session, ORDER_ID) is None
-    project_all(sessions)
+    project_all(sessions, ORDER_ID)
     assert_shows_the_events(sessions)
 
 
@@ -128,7 +123,7 @@ def test_who_waits_goes_on_from_what_the_other_has_written(
     model = PROJECTORS[name]
     append(sessions, [PLACED])
     if shown:
-        project_all(sessions)
+        project_all(sessions, ORDER_ID)
     append(sessions, [LAPTOP_ADDED, MICE_ADDED], after=1)
     with ThreadPoolExecutor(1) as thread:
         with sessions.begin() as session:
@@ -138,7 +133,7 @@ def test_who_waits_goes_on_from_what_the_other_has_written(
         projected = waiting.result(10)
 
     assert (first.versions, projected.versions, projected.failures) == ({ORDER_ID: shown + 1}, {ORDER_ID: 3}, {})
-    project_all(sessions)
+    project_all(sessions, ORDER_ID)
     assert_shows_the_events(sessions)
 
 

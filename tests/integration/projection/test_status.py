@@ -15,7 +15,7 @@ from core.projection.status import ProjectorStatus, Status, status
 from core.read_models.wiring import PROJECTORS
 from tests.support.examples import LAPTOP_ADDED, ORDER_ID, PLACED
 from tests.support.failing import AT_ONCE, THRICE, Failing
-from tests.support.read_side import last_position, place, store
+from tests.support.read_side import append_placed, last_position, store
 from tests.support.streams import append
 
 pytestmark = pytest.mark.usefixtures("two_read_models")
@@ -72,10 +72,10 @@ def test_after_catch_up_nothing_is_behind(sessions: sessionmaker[Session]) -> No
 
 
 def test_hints_shorten_the_lag_before_the_checkpoint_moves(sessions: sessionmaker[Session]) -> None:
-    place(sessions, ORDER_ID)
+    append_placed(sessions, ORDER_ID)
     catch_up(sessions, "summary", PROJECTORS["summary"])
     append(sessions, [LAPTOP_ADDED], after=1)
-    place(sessions, "ORDER-002")
+    append_placed(sessions, "ORDER-002")
     assert of(sessions).events_behind == 2
 
     project(sessions, PROJECTORS["summary"], [ORDER_ID])
@@ -91,7 +91,7 @@ def test_a_clock_that_runs_ahead_makes_no_lag_below_nothing(sessions: sessionmak
 
 
 def test_orders_that_fail_are_counted_and_their_events_are_not_behind(sessions: sessionmaker[Session]) -> None:
-    place(sessions, "ORDER-001", "ORDER-002", "ORDER-003")
+    append_placed(sessions, "ORDER-001", "ORDER-002", "ORDER-003")
     catch_up(sessions, "summary", Failing(1, "ORDER-001", "ORDER-002"), AT_ONCE)
     append(sessions, [LAPTOP_ADDED], order_id="ORDER-003", after=1)
     catch_up(sessions, "summary", Failing(2, "ORDER-003"), THRICE)
@@ -102,7 +102,7 @@ def test_orders_that_fail_are_counted_and_their_events_are_not_behind(sessions: 
 
 
 def test_the_command_prints_a_line_for_each_projector(sessions: sessionmaker[Session], runner: FlaskCliRunner) -> None:
-    place(sessions, ORDER_ID)
+    append_placed(sessions, ORDER_ID)
     store(sessions, "ORDER-002", 1, "OrderLost")
     catch_up(sessions, "summary", PROJECTORS["summary"], AT_ONCE)
 
@@ -119,9 +119,9 @@ def test_the_command_prints_a_line_for_each_projector(sessions: sessionmaker[Ses
 
 
 def test_the_command_gives_the_numbers_as_json(sessions: sessionmaker[Session], runner: FlaskCliRunner) -> None:
-    place(sessions, ORDER_ID)
+    append_placed(sessions, ORDER_ID)
     catch_up(sessions, "summary", PROJECTORS["summary"])
-    place(sessions, "ORDER-002")
+    append_placed(sessions, "ORDER-002")
 
     result = runner.invoke(args=["status", "--json"])
 

@@ -19,7 +19,7 @@ from core.read_models.wiring import PROJECTORS, SUMS
 from core.settings import Patience
 from tests.support.damage import shipped
 from tests.support.examples import CANCELLED, CONFIRMED, EVERY_STATE, LAPTOP_ADDED, LIFE, ORDER_ID, PLACED
-from tests.support.read_side import place, place_many, project_all, run, value
+from tests.support.read_side import append_placed, place_many, project_all, run, value
 from tests.support.streams import append
 
 pytestmark = pytest.mark.usefixtures("two_read_models")
@@ -68,7 +68,7 @@ def test_every_state_is_counted_event_by_event(sessions: Sessions, state: str) -
 
 
 def test_an_added_item_writes_no_change(sessions: Sessions) -> None:
-    place(sessions, ORDER_ID)
+    append_placed(sessions, ORDER_ID)
     project_all(sessions, ORDER_ID)
     before = value(sessions, CHANGES)
 
@@ -111,7 +111,7 @@ def test_rows_changed_by_hand_are_found_and_counted_again(sessions: Sessions) ->
 
 
 def test_projections_of_one_status_do_not_wait_for_one_another(sessions: Sessions) -> None:
-    place(sessions, ORDER_ID, "ORDER-002")
+    append_placed(sessions, ORDER_ID, "ORDER-002")
     with sessions.begin() as one, sessions.begin() as other:
         for session, order_id in ((one, ORDER_ID), (other, "ORDER-002")):
             session.execute(text("SET LOCAL lock_timeout = '1s'"))
@@ -135,7 +135,7 @@ def test_folding_leaves_a_row_per_status_and_the_same_sums(sessions: Sessions) -
 
 def test_folding_adds_to_what_is_folded(sessions: Sessions) -> None:
     for day in ("A", "B"):
-        place(sessions, *(f"{day}-{n}" for n in range(110)))
+        append_placed(sessions, *(f"{day}-{n}" for n in range(110)))
         project_each(sessions, *(f"{day}-{n}" for n in range(110)))
         fold(sessions)
 
@@ -179,7 +179,7 @@ def test_folding_does_not_wait_for_who_counts_again(sessions: Sessions) -> None:
 
 
 def test_what_is_not_committed_when_counting_again_is_counted_when_it_is(sessions: Sessions) -> None:
-    place(sessions, ORDER_ID, "ORDER-002")
+    append_placed(sessions, ORDER_ID, "ORDER-002")
     project_all(sessions, ORDER_ID, "ORDER-002")
     append(sessions, [CANCELLED], after=1)
     with sessions.begin() as open_one:

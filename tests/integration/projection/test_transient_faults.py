@@ -18,7 +18,7 @@ from core.read_models.wiring import PROJECTORS
 from core.safe_errors import is_transient
 from tests.support.examples import LAPTOP_ADDED
 from tests.support.failing import AT_ONCE
-from tests.support.read_side import checkpoint, place, place_many, project_all, run, shown, value
+from tests.support.read_side import append_placed, checkpoint, place_many, project_all, run, shown, value
 from tests.support.streams import append
 from tests.support.waiting import wait_for_lock
 
@@ -121,7 +121,7 @@ def complaint(sessions: sessionmaker[Session], sqlstate: str) -> Exception:
 
 def test_a_deadlock(sessions: sessionmaker[Session]) -> None:
     order_ids = ["ORDER-001", "ORDER-002"]
-    place(sessions, *order_ids)
+    append_placed(sessions, *order_ids)
     project_all(sessions, *order_ids)
     for order_id in order_ids:
         append(sessions, [LAPTOP_ADDED], order_id=order_id, after=1)
@@ -143,7 +143,7 @@ def test_a_deadlock(sessions: sessionmaker[Session]) -> None:
 
 
 def test_a_table_that_is_still_to_come(sessions: sessionmaker[Session]) -> None:
-    place(sessions, "ORDER-001")
+    append_placed(sessions, "ORDER-001")
     run(sessions, "ALTER TABLE order_summary_read_models RENAME TO away")
     with pytest.raises(Exception, match="UndefinedTable") as caught:
         catch_up(sessions, "summary", SUMMARY, AT_ONCE)

@@ -12,7 +12,7 @@ from core.settings import Patience
 from tests.support.damage import SAID_OF_STRAYS, STRAYS, damage_columns, damage_rows, shipped
 from tests.support.examples import CONFIRMED, LAPTOP_ADDED, ORDER_ID, PLACED
 from tests.support.failing import AT_ONCE, THRICE
-from tests.support.read_side import place, project_all, run, store
+from tests.support.read_side import append_placed, project_all, run, store
 from tests.support.streams import append
 
 pytestmark = pytest.mark.usefixtures("two_read_models")
@@ -75,13 +75,13 @@ def test_a_projection_that_stands_still_for_no_known_reason_is_found(sessions: s
 
 
 def test_what_is_merely_not_projected_yet_is_no_difference(sessions: sessionmaker[Session]) -> None:
-    place(sessions, ORDER_ID, "ORDER-002")
+    append_placed(sessions, ORDER_ID, "ORDER-002")
     project_all(sessions, "ORDER-002")
     append(sessions, [LAPTOP_ADDED], order_id="ORDER-002", after=1)
     assert verify_all(sessions) == Verified(rows=2, behind=4)
 
     catch_up_with_all(sessions)
-    place(sessions, "ORDER-003")
+    append_placed(sessions, "ORDER-003")
     append(sessions, [LAPTOP_ADDED], after=1)
     assert verify_all(sessions) == Verified(rows=4, behind=4)
 

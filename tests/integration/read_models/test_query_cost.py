@@ -51,7 +51,7 @@ EVENTS = f"""
 """
 
 
-def fill(sessions: sessionmaker[Session], first: int, last: int) -> None:
+def show_orders(sessions: sessionmaker[Session], first: int, last: int) -> None:
     """So many orders in the log, and in every read model."""
     run(sessions, EVENTS.format(first=first, last=last))
     for name, model in PROJECTORS.items():
@@ -116,9 +116,9 @@ def cost(client: FlaskClient, path: str, monkeypatch: pytest.MonkeyPatch) -> tup
 def test_a_hundred_times_the_orders_cost_a_query_no_more(
     client: FlaskClient, sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fill(sessions, 1, FEW)
+    show_orders(sessions, 1, FEW)
     few = costs(client, monkeypatch)
-    fill(sessions, FEW + 1, MANY)
+    show_orders(sessions, FEW + 1, MANY)
 
     many = costs(client, monkeypatch)
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from core.logs import AddContext, JsonLines, PlainLines, bind, unbind
 from local.servers import ValkeyServer
-from tests.drills.stack import Stack
+from tests.drills.fleet import Fleet
 from tests.support.read_side import shown
 from tests.support.waiting import wait_until
 from worker.task_logs import hide_data
@@ -31,7 +31,7 @@ def of(log: Path, request_id: str) -> list[dict[str, Any]]:
     return [line for line in lines(log) if line.get("request_id") == request_id]
 
 
-def post(stack: Stack, path: str, body: dict[str, Any], request_id: str) -> tuple[int, bytes]:
+def post(stack: Fleet, path: str, body: dict[str, Any], request_id: str) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", stack.ports[0], timeout=30)
     headers = {"Content-Type": "application/json", "X-Request-Id": request_id}
     connection.request("POST", path, json.dumps(body), headers)
@@ -45,7 +45,7 @@ def test_a_request_and_its_task_are_followed_by_one_id(
     database_url: str, valkey: ValkeyServer, sessions: sessionmaker[Session], tmp_path: Path
 ) -> None:
     web, worker = tmp_path / "web-0.log", tmp_path / "worker-0.log"
-    with Stack(tmp_path, database_url=database_url, broker_url=valkey.url, workers=1, beats=0) as stack:
+    with Fleet(tmp_path, database_url=database_url, broker_url=valkey.url, workers=1, beats=0) as stack:
         status, content = post(stack, f"/orders?name={quote(NAME)}", body(), "logged-17")
         assert status == 201
         order_id = json.loads(content)["order_id"]

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from core.projection.catch_up import alone
 from tests.support.examples import LAPTOP_ADDED, ORDER_ID
-from tests.support.read_side import place, project_all, run, shown, value
+from tests.support.read_side import append_placed, project_all, run, shown, value
 from tests.support.streams import append
 from tests.support.waiting import wait_for_lock
 from worker import tasks
@@ -31,7 +31,7 @@ def worker(app: Flask) -> Iterator[None]:
 
 
 def test_a_hint_is_projected_while_there_is_no_catch_up(sessions: sessionmaker[Session], client: FlaskClient) -> None:
-    place(sessions, ORDER_ID)
+    append_placed(sessions, ORDER_ID)
 
     tasks.project_event(ORDER_ID, 1)
     tasks.finish()
@@ -43,14 +43,14 @@ def test_a_hint_is_projected_while_there_is_no_catch_up(sessions: sessionmaker[S
 def test_a_row_that_stays_locked_holds_no_other_order_back(
     sessions: sessionmaker[Session], caplog: pytest.LogCaptureFixture
 ) -> None:
-    place(sessions, ORDER_ID)
+    append_placed(sessions, ORDER_ID)
     project_all(sessions, ORDER_ID)
     append(sessions, [LAPTOP_ADDED], after=1)
     with sessions() as other:
         other.execute(text(f"SELECT FROM {SUMMARY} WHERE order_id = '{ORDER_ID}' FOR UPDATE"))
         tasks.project_event(ORDER_ID, 2)
         wait_for_lock(sessions)
-        place(sessions, "ORDER-002")
+        append_placed(sessions, "ORDER-002")
         for order_id in (ORDER_ID, "ORDER-002"):  # they gather, and are tried together first
             tasks.project_event(order_id, 1)
         tasks.finish()
@@ -70,7 +70,7 @@ def test_a_row_that_stays_locked_holds_no_other_order_back(
 def test_catch_up_projects_what_hints_missed_and_makes_the_service_ready(
     sessions: sessionmaker[Session], client: FlaskClient
 ) -> None:
-    place(sessions, ORDER_ID)
+    append_placed(sessions, ORDER_ID)
 
     tasks.catch_up()
 
@@ -79,7 +79,7 @@ def test_catch_up_projects_what_hints_missed_and_makes_the_service_ready(
 
 
 def test_a_catch_up_leaves_alone_what_another_is_at(sessions: sessionmaker[Session]) -> None:
-    place(sessions, ORDER_ID)
+    append_placed(sessions, ORDER_ID)
 
     with alone(sessions, "summary"):
         tasks.catch_up()
@@ -91,7 +91,7 @@ def test_a_catch_up_leaves_alone_what_another_is_at(sessions: sessionmaker[Sessi
 def test_a_read_model_whose_table_is_missing_is_logged_and_holds_no_other_back(
     sessions: sessionmaker[Session], caplog: pytest.LogCaptureFixture, by: str
 ) -> None:
-    place(sessions, ORDER_ID)
+    append_placed(sessions, ORDER_ID)
     run(sessions, f"ALTER TABLE {SUMMARY} RENAME TO away")
 
     with caplog.at_level(logging.WARNING):

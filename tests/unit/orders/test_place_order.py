@@ -14,7 +14,7 @@ from tests.support.examples import NOON, ORDER_ID, PLACED
 from tests.support.given import given
 
 
-def place(**changes: Any) -> Callable[[Order], Order]:
+def placing(**changes: Any) -> Callable[[Order], Order]:
     arguments: dict[str, Any] = {
         "order_id": ORDER_ID,
         "customer_name": "山田太郎",
@@ -25,14 +25,14 @@ def place(**changes: Any) -> Callable[[Order], Order]:
 
 
 def test_an_order_is_placed() -> None:
-    order = given().when(place()).then(PLACED)
+    order = given().when(placing()).then(PLACED)
 
     assert (order.id, order.customer_name, order.total_amount) == (ORDER_ID, "山田太郎", Decimal(10000))
     assert (order.status, order.version) == (Status.PENDING, 1)
 
 
 def test_a_whole_amount_gets_its_two_places() -> None:
-    order = given().when(place(total_amount=10000)).then(PLACED)
+    order = given().when(placing(total_amount=10000)).then(PLACED)
 
     assert str(order.total_amount) == "10000.00"
 
@@ -59,7 +59,7 @@ def test_the_smallest_amount_is_a_cent() -> None:
     ],
 )
 def test_a_wrong_value_is_refused(changes: dict[str, Any], message: str) -> None:
-    refusal = given().when(place(**changes)).refused(InvalidValue)
+    refusal = given().when(placing(**changes)).refused(InvalidValue)
 
     assert str(refusal) == message
 

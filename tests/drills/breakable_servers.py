@@ -22,7 +22,7 @@ from tests.support.waiting import wait_until
 TEMPLATE = "orderlog"  # the server's own database, migrated
 
 
-class Servers:
+class BreakableServers:
     def __init__(self, folder: Path) -> None:
         self.postgres = PostgresServer(folder)
         self.broker = new_broker(folder)

@@ -54,7 +54,7 @@ class Keeper(threading.Thread):
         self.join()
 
 
-class Stack:
+class Fleet:
     """`web_app` and `worker_app` name the service's own, but for its snapshots, or what a drill puts in their places;
     `environment` is by process, such as "web-0"."""
 
