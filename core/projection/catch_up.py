@@ -40,7 +40,7 @@ OPEN_CHECKPOINT = text("""
     RETURNING transaction_id::text, position
 """)
 
-# Transactions below the snapshot's xmin have all ended, so nothing can still appear at or before what this returns.
+# Transactions below this xmin have all ended, so nothing can still appear at or before what this returns.
 READ_SETTLED = text("""
     SELECT transaction_id::text, position, aggregate_id, version FROM events
     WHERE (transaction_id, position) > (CAST(:transaction_id AS xid8), :position)

@@ -17,7 +17,7 @@ MANY = "SELECT unnest(%(order_ids)s::text[]) AS order_id ORDER BY order_id"
 def read_news(table: Table, orders: str) -> bytes:
     """For each of these orders its later events, beside the row, which is locked until the transaction ends.
 
-    The events are as one snapshot has them; a row that somebody else held is as that one has left it."""
+    The events are those of one moment; a row that somebody else held is as that one has left it."""
     return f"""
         SELECT later.*, shown.*
         FROM ({orders}) AS wanted

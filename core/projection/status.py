@@ -88,16 +88,16 @@ def status(session: Session, models: Mapping[str, ReadModel[Any]]) -> Status:
 
 
 def seconds_since_catch_up(session: Session, names: Collection[str]) -> float | None:
-    """Since the one of these projectors that catch-up has visited longest ago; None if it has never visited one."""
+    """Since catch-up visited the projector that has waited longest; None if it has never visited one of them."""
     rows = session.execute(CHECKED, {"projectors": list(names)})
     found = {name: float(seconds) for name, seconds in rows}
     return max(found.values()) if found.keys() == set(names) else None
 
 
 def last_catch_up(session: Session, names: Collection[str]) -> datetime | None:
-    """When the one of these projectors was visited that catch-up has visited longest ago; None if it has visited none.
+    """When catch-up visited the projector that has waited longest; None if it has visited none of them.
 
-    Of two servers that is how far one is behind the other, whatever their clocks say."""
+    Primary and replica store the same times, so their difference is how far the replica is behind."""
     found: datetime | None = session.execute(LAST_CHECKED, {"projectors": list(names)}).scalar()
     return found
 

@@ -1,4 +1,4 @@
-"""Who listens is told of views that have changed: once they are committed, and of nothing else."""
+"""Who listens is told of orders whose rows have changed: once they are committed, and of nothing else."""
 
 import json
 from collections.abc import Iterator

@@ -210,11 +210,11 @@ def test_nothing_is_made_of_a_broken_stream(projector: ReadModel[Any], broken: l
 
 @every_projector
 def test_an_event_outside_the_union_is_an_error(projector: ReadModel[Any]) -> None:
-    view = fold(projector, stream(PLACED))[ORDER_ID]
+    row = fold(projector, stream(PLACED))[ORDER_ID]
     stray: Any = "OrderLost"
 
     with pytest.raises(AssertionError, match="OrderLost"):
-        projector.evolve(view, recorded(CONFIRMED, 2)._replace(event=stray))
+        projector.evolve(row, recorded(CONFIRMED, 2)._replace(event=stray))
 
 
 class Halfway(DetailsReadModel):
