@@ -16,7 +16,7 @@ from core.projection.announcements import announce_if_heard
 from core.projection.read_model import ReadModel, SomeRow, Values
 from core.safe_errors import is_transient
 
-MANY = 1000  # events
+EVENTS_AT_ONCE = 1000
 AGGREGATE_ID, VERSION = (COLUMNS.split(", ").index(name) for name in ("aggregate_id", "version"))
 
 
@@ -69,7 +69,7 @@ def project_alone(attempt: Callable[[Sequence[str], int], Projected], order_id: 
     """Many events at a time, and after a failure one, two, four …, so that it stops right before the one to blame.
 
     `attempt` projects so many events of the orders, or leaves everything as it was. Raises transient errors."""
-    most, reached = MANY, -1
+    most, reached = EVENTS_AT_ONCE, -1
     while True:
         try:
             projected = attempt([order_id], most)
