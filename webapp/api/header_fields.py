@@ -72,7 +72,7 @@ ANSWER_HEADERS: dict[str, Schema] = {
         "required": False,
     },
     PREFERENCE_APPLIED: {
-        **_answer("Both read models show the command.", {"const": "wait"}, "wait"),
+        **_answer("The summary and the details show the command.", {"const": "wait"}, "wait"),
         "required": False,
     },
     RETRY_AFTER: _answer("Seconds to wait before the next try.", {"type": "integer", "minimum": 1}, 2),
