@@ -77,7 +77,8 @@ def project_alone(attempt: Callable[[Sequence[str], int], Projected], order_id: 
             if is_transient(error):
                 raise
             if most == 1:
-                return Projected({}, {order_id: Failure(order_id, max(reached, 0) + 1, error)})
+                shown = attempt([order_id], 0).versions.get(order_id, 0)
+                return Projected({}, {order_id: Failure(order_id, shown + 1, error)})
             most = 1
             continue
         shown = projected.versions.get(order_id, 0)

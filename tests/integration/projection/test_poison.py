@@ -11,9 +11,9 @@ from core.orders.events import OrderConfirmed, OrderEvent
 from core.projection.catch_up import catch_up
 from core.projection.parking import retry_now
 from core.read_models.wiring import PROJECTORS
-from tests.support.examples import LAPTOP_ADDED, LIFE, NOON, ORDER_ID, PLACED
-from tests.support.failing import AT_ONCE, failure
-from tests.support.read_side import shown, store
+from tests.support.examples import LAPTOP_ADDED, LIFE, MICE_ADDED, NOON, ORDER_ID, PLACED
+from tests.support.failing import AT_ONCE, THRICE, end_pauses, failure
+from tests.support.read_side import run, shown, store
 from tests.support.streams import append
 
 SUMMARIES, DETAILS = "order_summary_read_models", "order_details_read_models"
@@ -107,3 +107,18 @@ def test_an_event_whose_data_name_another_order_is_shown_where_it_stands(session
     catch_up(sessions, "summary", PROJECTORS["summary"], AT_ONCE)
 
     assert shown(sessions, SUMMARIES) == {ORDER_ID: 2, "ORDER-002": 1}
+
+
+def test_a_refused_event_after_what_is_shown_is_named_by_its_version(sessions: sessionmaker[Session]) -> None:
+    append(sessions, [PLACED, LAPTOP_ADDED])
+    catch_up(sessions, "details", PROJECTORS["details"], THRICE)
+    run(sessions, "ALTER TABLE order_item_read_models ADD CHECK (product_name <> 'マウス')")
+    append(sessions, [MICE_ADDED], after=2)
+
+    for _ in range(3):
+        catch_up(sessions, "details", PROJECTORS["details"], THRICE)
+        end_pauses(sessions)
+
+    known = failure(sessions, name="details")
+    assert known is not None
+    assert (known.version, known.attempts, known.next_attempt_at) == (3, 3, None)
