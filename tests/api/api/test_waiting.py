@@ -209,8 +209,9 @@ def test_more_may_wait_than_the_pool_has_connections_on_several_processes(
             asked = time.monotonic()
             show_everything(sessions)
             answers = [each.result() for each in waits]
+            took = elapsed(asked)  # before the server stops, which waits for processes that are still starting
 
-    assert elapsed(asked) < 5
+    assert took < 5
     assert sum(answer.status_code == 200 for answer in answers) >= MOST_WAITS
     assert {answer.status_code for answer in answers} <= {200, 503}
 
