@@ -68,6 +68,7 @@ def _rebuild(
     if _is_refused(connection, lambda: writer.replace(connection, model, list(rows.values()), locked)):
         for order_id, row in rows.items():
             held = locked & {order_id}
+            # The loop's variables do not change under the function, which is called at once.
             if _is_refused(connection, lambda: writer.replace(connection, model, [row], held)):  # noqa: B023
                 failures |= _project_anew(connection, model, order_id, held)
     announce(connection, list(rows))
