@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from core.event_sourcing.event_store import OpenStore, RecordedEvent, WrongExpectedVersion
+from core.event_sourcing.event_store import OpenStore, PositionTaken, RecordedEvent, WrongExpectedVersion
 from core.event_sourcing.repository import OrderRepository
 from core.idempotency import IdempotencyKey, KeyUsed, Outcome
 from core.orders.commands import OrderCommand, PlaceOrder
@@ -86,7 +86,8 @@ class OrderCommandHandler:
         expected_versions: Collection[int] | None,
         once: IdempotencyKey | None,
     ) -> list[RecordedEvent]:
-        """Decide and append, from a fresh load after each lost race."""
+        """Decide and append, from a fresh load after each lost race, and after the first append that follows a move of
+        the database."""
         for attempt in range(ATTEMPTS):
             if attempt:
                 time.sleep(random.uniform(0, LONGEST_FIRST_PAUSE * 2 ** (attempt - 1)))
@@ -95,6 +96,9 @@ class OrderCommandHandler:
             except WrongExpectedVersion as lost_race:
                 if isinstance(command, PlaceOrder):
                     raise OrderAlreadyPlaced(command.order_id) from lost_race
+            except PositionTaken:
+                if attempt == ATTEMPTS - 1:
+                    raise
         raise ConcurrentChange(command.order_id)
 
     def _attempt(

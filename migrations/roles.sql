@@ -23,8 +23,9 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO orderlog_
 ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO orderlog_app;
 
 -- The log. An identity column needs no privilege on its sequence to be filled.
-REVOKE ALL ON events FROM orderlog_app;
+REVOKE ALL ON events, log_epochs FROM orderlog_app;
 GRANT SELECT, INSERT ON events TO orderlog_app;
+GRANT SELECT ON log_epochs TO orderlog_app;
 REVOKE ALL ON SEQUENCE events_position_seq FROM orderlog_app;
 
 -- Keys are made and revoked, and migrations run, as the owner.

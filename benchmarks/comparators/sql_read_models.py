@@ -38,8 +38,8 @@ DETAILS = """
 """
 
 CHECKPOINTS = """
-    INSERT INTO projector_checkpoints (projector, transaction_id, position)
-    SELECT projector, max(transaction_id), max(position)
+    INSERT INTO projector_checkpoints (projector, epoch, transaction_id, position)
+    SELECT projector, max(epoch), max(transaction_id), max(position)
     FROM events CROSS JOIN (VALUES ('summary'), ('details')) AS names (projector)
     GROUP BY projector
 """

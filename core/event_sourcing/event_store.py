@@ -46,6 +46,16 @@ class WrongExpectedVersion(Exception):
         super().__init__(f"The stream of {aggregate_id} is no longer at version {expected_version}.")
 
 
+class PositionTaken(Exception):
+    """The log's sequence is behind its events. That of a database that was moved no longer is: append again."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "An event with the next position of the log is there already (constraint events_pkey): the sequence"
+            " events_position_seq is behind. Set it to the last position with setval()."
+        )
+
+
 class EventStore(Protocol):
     def append(
         self,
@@ -58,7 +68,7 @@ class EventStore(Protocol):
     ) -> list[RecordedEvent]:
         """Add events after `expected_version`, with the key and the snapshot that go with them: all or nothing.
 
-        Raises WrongExpectedVersion, KeyUsed."""
+        Raises WrongExpectedVersion, KeyUsed, PositionTaken."""
 
     def read_stream(self, aggregate_id: str, after: int = 0) -> Iterator[RecordedEvent]:
         """The events of one aggregate with a version above `after`; nothing if it does not exist."""

@@ -13,8 +13,15 @@ from sqlalchemy import Engine
 
 from core.database import autocommitting
 from core.event_sourcing.codec import decode, encode
-from core.event_sourcing.event_store import NewEvent, OpenStore, RecordedEvent, Snapshot, WrongExpectedVersion
-from core.idempotency import IdempotencyKey, KeyUsed, KeyUsedForAnotherRequest, Outcome, idempotency_keys
+from core.event_sourcing.event_store import (
+    NewEvent,
+    OpenStore,
+    PositionTaken,
+    RecordedEvent,
+    Snapshot,
+    WrongExpectedVersion,
+)
+from core.idempotency import IdempotencyKey, KeyUsed, KeyUsedForAnotherRequest, Outcome
 
 COLUMNS = "position, aggregate_id, version, event_type, event_data, metadata, occurred_at"
 
@@ -113,9 +120,14 @@ class PostgresEventStore:
         try:
             positions = self._connection.execute(f"WITH {','.join(parts)} {POSITIONS}", row).fetchall()
         except UniqueViolation as error:
-            if error.diag.constraint_name == idempotency_keys.primary_key.name:
-                raise KeyUsed from error
-            raise WrongExpectedVersion(aggregate_id, expected_version) from error
+            match error.diag.constraint_name:
+                case "events_aggregate_id_version_key":
+                    raise WrongExpectedVersion(aggregate_id, expected_version) from error
+                case "idempotency_keys_pkey":
+                    raise KeyUsed from error
+                case "events_pkey":
+                    raise PositionTaken from error
+            raise
         if not positions:
             raise WrongExpectedVersion(aggregate_id, expected_version)
         return [

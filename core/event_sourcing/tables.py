@@ -10,6 +10,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    func,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -29,7 +30,18 @@ events = Table(
     Column("metadata", JSONB, nullable=False),
     Column("occurred_at", DateTime(timezone=True), nullable=False),
     UniqueConstraint("aggregate_id", "version"),
-    Index(None, "transaction_id", "position"),
+    Column("epoch", Integer, nullable=False, server_default=text("log_epoch()")),
+    Index(None, "epoch", "transaction_id", "position"),
+)
+
+# Transaction ids begin low in another cluster. The function `log_epoch()` begins an epoch when it finds the log in one
+# that cannot have given out its ids; within an epoch they tell the order of commits.
+log_epochs = Table(
+    "log_epochs",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("system_identifier", BigInteger, nullable=False),
+    Column("begun_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
 order_snapshots = Table(

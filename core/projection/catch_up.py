@@ -1,16 +1,17 @@
 """Finding and projecting events whose task was lost or late. The events table is the outbox.
 
-A checkpoint is a (transaction id, position) per projector: everything up to it is applied, or known to have failed. It
-orders by transaction id first because a position alone can be passed while the transaction that holds a lower one is
-still open.
+A checkpoint is an (epoch, transaction id, position) per projector: everything up to it is applied, or known to have
+failed. A position alone can be passed while the transaction that holds a lower one is still open; transaction ids
+begin low when the database moves to another cluster, which begins an epoch.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, DateTime, Row, Table, Text, func, select, text
+from sqlalchemy import BigInteger, Column, DateTime, Integer, Row, Table, Text, func, select, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.database import XID8, metadata
@@ -21,12 +22,15 @@ from core.projection.read_model import ReadModel
 from core.projection.sums import fold
 from core.settings import Patience
 
+logger = logging.getLogger(__name__)
+
 BATCH = 1000  # events
 
 projector_checkpoints = Table(
     "projector_checkpoints",
     metadata,
     Column("projector", Text, primary_key=True),
+    Column("epoch", Integer, nullable=False),
     Column("transaction_id", XID8, nullable=False),
     Column("position", BigInteger, nullable=False),
     Column("moved_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
@@ -35,25 +39,32 @@ projector_checkpoints = Table(
 
 # Makes the checkpoint at the beginning, for the first time.
 OPEN_CHECKPOINT = text("""
-    INSERT INTO projector_checkpoints AS stored (projector, transaction_id, position) VALUES (:projector, '0', 0)
+    INSERT INTO projector_checkpoints AS stored (projector, epoch, transaction_id, position)
+    VALUES (:projector, 0, '0', 0)
     ON CONFLICT (projector) DO UPDATE SET projector = stored.projector
-    RETURNING transaction_id::text, position
+    RETURNING epoch, transaction_id::text, position
 """)
 
-# Transactions below this xmin have all ended, so nothing can still appear at or before what this returns.
+# Begins an epoch if the database was moved; so do the defaults of `events`, for whoever comes first.
+LOG_EPOCH = text("SELECT log_epoch()")
+
+# Transactions below this xmin have all ended, so nothing can still appear at or before what this returns. Those of
+# earlier epochs ended in another cluster.
 READ_SETTLED = text("""
-    SELECT transaction_id::text, position, aggregate_id, version FROM events
-    WHERE (transaction_id, position) > (CAST(:transaction_id AS xid8), :position)
-      AND transaction_id < pg_snapshot_xmin(pg_current_snapshot())
-    ORDER BY events.transaction_id, position
+    SELECT epoch, transaction_id::text, position, aggregate_id, version FROM events
+    WHERE (epoch, transaction_id, position) > (:epoch, CAST(:transaction_id AS xid8), :position)
+      AND (epoch, transaction_id) < ((SELECT max(number) FROM log_epochs), pg_snapshot_xmin(pg_current_snapshot()))
+    ORDER BY epoch, events.transaction_id, position
     LIMIT :batch
 """)
 
 # Two catch-ups may run at once: a checkpoint never moves back.
 MOVE_CHECKPOINT = text("""
     UPDATE projector_checkpoints
-    SET transaction_id = CAST(:transaction_id AS xid8), position = :position, moved_at = now(), checked_at = now()
-    WHERE projector = :projector AND (transaction_id, position) < (CAST(:transaction_id AS xid8), :position)
+    SET epoch = :epoch, transaction_id = CAST(:transaction_id AS xid8), position = :position,
+        moved_at = now(), checked_at = now()
+    WHERE projector = :projector
+      AND (epoch, transaction_id, position) < (:epoch, CAST(:transaction_id AS xid8), :position)
 """)
 
 # A run that breaks off does not say so: readiness tells when none has come to its end for long.
@@ -66,6 +77,7 @@ TRY_TO_BE_ALONE = text("SELECT pg_try_advisory_xact_lock(hashtext('orderlog.catc
 class Checkpoint:
     """`transaction_id` is a 64-bit number; psycopg hands xid8 over as text."""
 
+    epoch: int
     transaction_id: str
     position: int
 
@@ -90,7 +102,10 @@ def catch_up(
     retried = retry_due(sessions, name, model, patience)
     result = CaughtUp(projected=len(retried.versions.keys() - retried.failures), failures=retried.failures)
     with sessions.begin() as session:
+        epoch = session.execute(LOG_EPOCH).scalar_one()
         reached = Checkpoint(*session.execute(OPEN_CHECKPOINT, {"projector": name}).one())
+    if 0 < reached.epoch < epoch:
+        logger.warning("The database was moved to another cluster; catch-up of %s goes on in epoch %d.", name, epoch)
     _fold_sums(sessions, model)  # rebuilds and hints have changed rows too
     while batch := _read_batch(sessions, reached):
         behind = _behind(sessions, model, batch)
@@ -98,7 +113,7 @@ def catch_up(
             projected = project_patiently(sessions, name, model, behind, patience)
             result.failures.update(projected.failures)
             result.projected += len(behind) - len(projected.failures)
-        reached = Checkpoint(batch[-1].transaction_id, batch[-1].position)
+        reached = Checkpoint(batch[-1].epoch, batch[-1].transaction_id, batch[-1].position)
         result.events += len(batch)
         with sessions.begin() as session:
             session.execute(MOVE_CHECKPOINT, {"projector": name, **asdict(reached)})

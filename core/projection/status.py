@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import Row, select, text
 from sqlalchemy.orm import Session
 
 from core.projection.read_model import ReadModel
@@ -16,12 +16,13 @@ LAG = """
     SELECT count(*) AS events_behind,
            coalesce(extract(epoch FROM now() - min(event.occurred_at)), 0)::float AS seconds_behind
     FROM events AS event
-    WHERE (event.transaction_id, event.position) > (CAST(:transaction_id AS xid8), :position)
+    WHERE (event.epoch, event.transaction_id, event.position) > (:epoch, CAST(:transaction_id AS xid8), :position)
       AND event.version > coalesce((SELECT version FROM {table} WHERE order_id = event.aggregate_id), 0)
 """
 
 CHECKPOINT = text("""
-    SELECT transaction_id::text, position, extract(epoch FROM now() - checked_at)::float AS seconds_since_catch_up
+    SELECT epoch, transaction_id::text, position,
+           extract(epoch FROM now() - checked_at)::float AS seconds_since_catch_up
     FROM projector_checkpoints WHERE projector = :projector
 """)
 
@@ -35,7 +36,8 @@ CHECKED = text("""
 SHOWN_POSITION = """
     SELECT coalesce(
         (SELECT min(event.position - 1) FROM events AS event
-         WHERE (event.transaction_id, event.position) > (
+         WHERE (event.epoch, event.transaction_id, event.position) > (
+                   coalesce((SELECT epoch FROM projector_checkpoints WHERE projector = :projector), 0),
                    coalesce((SELECT transaction_id FROM projector_checkpoints WHERE projector = :projector), '0'),
                    coalesce((SELECT position FROM projector_checkpoints WHERE projector = :projector), 0))
            AND event.version > coalesce((SELECT version FROM {table} WHERE order_id = event.aggregate_id), 0)),
@@ -46,7 +48,8 @@ SHOWN_POSITION = """
 # Nothing joins the events at or below the checkpoint any more, so the later ones tell two servers apart.
 STORED = text("""
     SELECT count(*) FROM events
-    WHERE (transaction_id, position) > (CAST(:transaction_id AS xid8), :checkpoint) AND position <= :position
+    WHERE (epoch, transaction_id, position) > (:epoch, CAST(:transaction_id AS xid8), :position)
+      AND position <= :until
 """)
 LAST_CHECKED = text("SELECT min(checked_at) FROM projector_checkpoints WHERE projector = ANY(:projectors)")
 
@@ -73,16 +76,17 @@ class ProjectorStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """`last_position` is that of the newest event, 0 if there is none."""
+    """`last_position` is that of the newest event, 0 if there is none; `epoch` counts the clusters that held the log."""
 
     last_position: int
+    epoch: int
     projectors: Mapping[str, ProjectorStatus]
 
 
 def status(session: Session, models: Mapping[str, ReadModel[Any]]) -> Status:
-    last = session.execute(text("SELECT coalesce(max(position), 0) FROM events")).scalar_one()
     return Status(
-        last_position=last,
+        last_position=session.execute(text("SELECT coalesce(max(position), 0) FROM events")).scalar_one(),
+        epoch=session.execute(text("SELECT log_epoch()")).scalar_one(),
         projectors={name: _projector_status(session, name, model) for name, model in models.items()},
     )
 
@@ -104,13 +108,10 @@ def last_catch_up(session: Session, names: Collection[str]) -> datetime | None:
 
 def _projector_status(session: Session, name: str, model: ReadModel[Any]) -> ProjectorStatus:
     found = session.execute(CHECKPOINT, {"projector": name}).one_or_none()
-    transaction_id, position = (found.transaction_id, found.position) if found else ("0", 0)
-    lag = session.execute(
-        text(LAG.format(table=model.tables[0].name)), {"transaction_id": transaction_id, "position": position}
-    ).one()
+    lag = session.execute(text(LAG.format(table=model.tables[0].name)), _reached(found)).one()
     parked, retrying = session.execute(FAILING, {"projector": name}).one()
     return ProjectorStatus(
-        checkpoint=position,
+        checkpoint=found.position if found else 0,
         events_behind=lag.events_behind,
         seconds_behind=max(0.0, lag.seconds_behind),
         parked_orders=parked,
@@ -139,7 +140,13 @@ def replays(replica: Session, primary: Session, name: str, position: int) -> boo
 
     Positions are not committed in their order, so a replica that has this event may lack an earlier one."""
     found = replica.execute(CHECKPOINT, {"projector": name}).one_or_none()
-    transaction_id, checkpoint = (found.transaction_id, found.position) if found else ("0", 0)
-    range_ = {"transaction_id": transaction_id, "checkpoint": checkpoint, "position": position}
-    on_replica = replica.execute(STORED, range_).scalar_one()
-    return bool(on_replica == primary.execute(STORED, range_).scalar_one())
+    after = {**_reached(found), "until": position}
+    on_replica = replica.execute(STORED, after).scalar_one()
+    return bool(on_replica == primary.execute(STORED, after).scalar_one())
+
+
+def _reached(found: Row[Any] | None) -> dict[str, Any]:
+    """Where a checkpoint is, for the statements above."""
+    if found is None:
+        return {"epoch": 0, "transaction_id": "0", "position": 0}
+    return {"epoch": found.epoch, "transaction_id": found.transaction_id, "position": found.position}

@@ -25,7 +25,8 @@ PASSED_BY = text("""
     FROM unnest(CAST(:order_ids AS text[]), CAST(:versions AS integer[])) AS next (order_id, version)
     JOIN events AS event ON event.aggregate_id = next.order_id AND event.version = next.version
     JOIN projector_checkpoints AS checkpoint ON checkpoint.projector = :projector
-    WHERE (event.transaction_id, event.position) <= (checkpoint.transaction_id, checkpoint.position)
+    WHERE (event.epoch, event.transaction_id, event.position)
+          <= (checkpoint.epoch, checkpoint.transaction_id, checkpoint.position)
       AND NOT EXISTS (SELECT FROM projection_failures AS failure
                       WHERE failure.projector = :projector AND failure.order_id = event.aggregate_id)
 """)

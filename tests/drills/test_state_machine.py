@@ -32,7 +32,9 @@ SETTINGS = settings(
     print_blob=True,
     suppress_health_check=list(HealthCheck),
 )
-HORIZON = "AND transaction_id < pg_snapshot_xmin(pg_current_snapshot())"
+HORIZON = (
+    "AND (epoch, transaction_id) < ((SELECT max(number) FROM log_epochs), pg_snapshot_xmin(pg_current_snapshot()))"
+)
 
 Make = Callable[[], OrderMachine]
 Steps = Callable[[OrderMachine], None]
@@ -156,8 +158,8 @@ def test_without_checkpoint_horizon(make: Make, monkeypatch: pytest.MonkeyPatch)
 
 def test_with_a_checkpoint_that_moves_before_projecting(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     to_the_end = text("""
-        UPDATE projector_checkpoints SET (transaction_id, position) = (
-            SELECT transaction_id, position FROM events ORDER BY transaction_id DESC, position DESC LIMIT 1
+        UPDATE projector_checkpoints SET (epoch, transaction_id, position) = (
+            SELECT epoch, transaction_id, position FROM events ORDER BY epoch DESC, transaction_id DESC LIMIT 1
         ) WHERE projector = :name
     """)
 

@@ -21,7 +21,7 @@ def status_command(as_json: bool) -> None:
     if as_json:
         echo_json(asdict(found))
         return
-    click.echo(f"last position: {found.last_position}")
+    click.echo(f"last position: {found.last_position} (epoch {found.epoch})")
     for name, projector in found.projectors.items():
         click.echo(f"{name}: {_line(projector)}")
 

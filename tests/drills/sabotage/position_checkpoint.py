@@ -8,7 +8,7 @@ from worker.app import app
 __all__ = ["app"]
 
 catch_up.READ_SETTLED = text("""
-    SELECT transaction_id::text, position, aggregate_id, version FROM events
+    SELECT epoch, transaction_id::text, position, aggregate_id, version FROM events
     WHERE position > :position
     ORDER BY position
     LIMIT :batch
@@ -16,7 +16,7 @@ catch_up.READ_SETTLED = text("""
 
 catch_up.MOVE_CHECKPOINT = text("""
     UPDATE projector_checkpoints
-    SET transaction_id = CAST(:transaction_id AS xid8), position = :position, moved_at = now(), checked_at = now(),
-        events_passed = events_passed + :events
+    SET epoch = :epoch, transaction_id = CAST(:transaction_id AS xid8), position = :position,
+        moved_at = now(), checked_at = now()
     WHERE projector = :projector AND position < :position
 """)

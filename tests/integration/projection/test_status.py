@@ -44,7 +44,7 @@ def ago(seconds: float) -> datetime:
 
 
 def test_of_an_empty_log(sessions: sessionmaker[Session]) -> None:
-    assert read(sessions) == Status(last_position=0, projectors={"summary": NOTHING, "details": NOTHING})
+    assert read(sessions) == Status(last_position=0, epoch=1, projectors={"summary": NOTHING, "details": NOTHING})
 
 
 def test_what_is_not_projected_is_behind(sessions: sessionmaker[Session]) -> None:
@@ -112,7 +112,7 @@ def test_the_command_prints_a_line_for_each_projector(sessions: sessionmaker[Ses
     failing = "orders parked, 0 being tried again"
     assert result.exit_code == 0
     assert re.sub(r"\(\d+\.\d s\)|\d+ s ago", "…", result.output) == (
-        f"last position: {last}\n"
+        f"last position: {last} (epoch 1)\n"
         f"summary: checkpoint {last}, 0 events behind …, 1 {failing}, catch-up …\n"
         f"details: checkpoint 0, 2 events behind …, 0 {failing}, no catch-up yet\n"
     )
