@@ -48,7 +48,7 @@ def _measure_all(groups: Sequence[str], size: str, into: Path) -> tuple[list[Mea
     """Raises CannotStart."""
     started, sizes = time.monotonic(), SIZES[size]
     with running_servers(into) as servers:
-        servers.use_here(servers.postgres.url)
+        servers.use_here(servers.postgres.superuser_url)
         found = settings(servers) | {"size": f"{size}: {sizes}"}
         measured: dict[str, list[Measured]] = {}
         for group in groups:

@@ -28,7 +28,7 @@ def settings(servers: Servers) -> dict[str, str]:
         "fsync of 8 kB": f"{_fsync_ms(servers.folder):.2f} ms",
         "load before": f"{os.getloadavg()[0]:.1f}",
     }
-    with psycopg.connect(servers.postgres.url) as connection:
+    with psycopg.connect(servers.postgres.superuser_url) as connection:
         for name in POSTGRESQL:
             row = connection.execute("SELECT current_setting(%s)", [name]).fetchone()
             found[f"PostgreSQL {name}"] = str(row[0]) if row else "unknown"

@@ -45,21 +45,21 @@ class Servers:
 
     def database(self, name: str) -> str:
         """The URL of a new, migrated, empty database."""
-        with psycopg.connect(self.postgres.url, autocommit=True) as connection:
+        with psycopg.connect(self.postgres.superuser_url, autocommit=True) as connection:
             names = sql.Identifier(name), sql.Identifier(TEMPLATE)
             connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*names))
         return self._url(name)
 
     def empty_database(self, name: str) -> str:
         """The URL of a new database without any table."""
-        with psycopg.connect(self.postgres.url, autocommit=True) as connection:
+        with psycopg.connect(self.postgres.superuser_url, autocommit=True) as connection:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         return self._url(name)
 
     def drop_databases(self) -> None:
         """Those made so far, whoever is connected: vacuuming them would disturb whatever is measured next."""
         kept = ["postgres", "orderlog", TEMPLATE]
-        with psycopg.connect(self.postgres.url, autocommit=True) as connection:
+        with psycopg.connect(self.postgres.superuser_url, autocommit=True) as connection:
             query = "SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> ALL(%s)"
             for (name,) in connection.execute(query, [kept]).fetchall():
                 connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
@@ -79,7 +79,7 @@ class Servers:
         return {**urls, "DATABASE_REPLICA_URL": "", "DATA_DIR": str(self.folder)}
 
     def _url(self, name: str) -> str:
-        return make_url(self.postgres.url).set(database=name).render_as_string(hide_password=False)
+        return make_url(self.postgres.superuser_url).set(database=name).render_as_string(hide_password=False)
 
 
 @contextmanager
@@ -109,7 +109,7 @@ def bearer_of_new_key(database_url: str) -> str:
 
 def _note_commit_times(postgres: PostgresServer) -> None:
     """Lets PostgreSQL itself say when a row became visible; holds from the next start."""
-    with postgres, psycopg.connect(postgres.url, autocommit=True) as connection:
+    with postgres, psycopg.connect(postgres.superuser_url, autocommit=True) as connection:
         connection.execute("ALTER SYSTEM SET track_commit_timestamp = on")
 
 

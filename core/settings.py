@@ -43,12 +43,15 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The broker is Redis too unless it has a URL of its own; without a `replica_url` the database answers queries."""
+    """The broker is Redis too unless it has a URL of its own; without a `replica_url` the database answers queries.
+
+    `owner_url` is for migrations and API keys, if the role that owns the tables is another than the service's."""
 
     database_url: str
     redis_url: str | None
     broker_url: str
     replica_url: str | None = None
+    owner_url: str | None = None
     patience: Patience = Patience()
     idempotency_hours: int = 24
     log_format: str = "json"
@@ -64,11 +67,13 @@ class Settings:
             _url(name, environment, local)
             for name in ("DATABASE_URL", "REDIS_URL", "BROKER_URL", "DATABASE_REPLICA_URL")
         )
+        of_same_server = {} if environment.get("DATABASE_URL") else local
         return cls(
             database_url=_required("DATABASE_URL", database_url),
             redis_url=redis_url,
             broker_url=broker_url or _required("REDIS_URL", redis_url),
             replica_url=replica_url,
+            owner_url=_url("DATABASE_OWNER_URL", environment, of_same_server),
             patience=Patience(
                 attempts=int(number("PROJECTION_ATTEMPTS", environment, "5", *ATTEMPTS)),
                 first_pause=float(number("PROJECTION_FIRST_PAUSE", environment, "1", *SECONDS)),

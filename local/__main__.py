@@ -9,6 +9,9 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
+from typing import TypeVar
+
+import psycopg
 
 from local import probes
 from local.choices import Choices, claim, flower_login
@@ -17,6 +20,7 @@ from local.servers import CannotStart, PostgresServer, Server, ValkeyServer, wri
 from local.supervisor import Supervisor
 
 ROOT = Path(__file__).resolve().parent.parent
+OWNER_URL = "DATABASE_OWNER_URL"
 READY_SECONDS = 60.0
 MOST_DEATHS = 3  # of a server before it has answered once
 STOP_SECONDS = 6.0  # for the processes, then again for the servers
@@ -48,6 +52,9 @@ KEYS = {
 }
 
 
+AnyServer = TypeVar("AnyServer", bound=Server)
+
+
 class Stopped(Exception):
     """Ctrl-C or SIGTERM came while starting."""
 
@@ -61,6 +68,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, ask_to_stop)
     try:
+        os.umask(0o077)
         choices = Choices.load(os.environ)
         lock = claim(choices.data_dir)
         LocalRun(choices, stopping).run()
@@ -90,7 +98,9 @@ class LocalRun:
         try:
             environment = self._environment(self._start_servers())
             self._migrate(environment)
-            self._start_processes(environment)
+            if not self._choices.database_url:
+                _grant(environment[OWNER_URL])
+            self._start_processes({**environment, OWNER_URL: ""})
             self._print_block(environment)
             while not self._stopping.is_set():
                 self._supervisor.tend()
@@ -110,10 +120,13 @@ class LocalRun:
         ):
             if url:
                 require(url)
-        urls = {
-            "DATABASE_URL": choices.database_url or self._serve(PostgresServer(choices.data_dir)).url,
-            "REDIS_URL": choices.redis_url or self._serve(ValkeyServer(choices.data_dir)).url,
-        }
+        urls = {}
+        if choices.database_url:
+            urls["DATABASE_URL"] = choices.database_url
+        else:
+            postgres = self._serve(PostgresServer(choices.data_dir))
+            urls |= {"DATABASE_URL": postgres.service_url, OWNER_URL: postgres.owner_url}
+        urls["REDIS_URL"] = choices.redis_url or self._serve(ValkeyServer(choices.data_dir)).url
         if choices.broker_url:
             urls["BROKER_URL"] = choices.broker_url
         write_secret(self._urls_file, json.dumps({name.lower(): url for name, url in urls.items()}))
@@ -143,7 +156,7 @@ class LocalRun:
         self._wait_for("Flower", lambda: probes.answers(f"http://127.0.0.1:{self._choices.flower_port}/healthcheck"))
         self._wait_for("the worker", probes.worker_answers(environment.get("BROKER_URL") or environment["REDIS_URL"]))
 
-    def _serve(self, server: Server) -> Server:
+    def _serve(self, server: AnyServer) -> AnyServer:
         self._say("orderlog", f"starting {server.name}; it logs to {server.log}")
         server.prepare()
         self._supervisor.start(server.program)
@@ -198,6 +211,12 @@ class LocalRun:
                 print(text, flush=True)
             except OSError:  # nobody reads any more, so nobody could stop it either
                 self._stopping.set()
+
+
+def _grant(owner_url: str) -> None:
+    """The service's role gets the rights that it has in production."""
+    with psycopg.connect(owner_url) as connection:
+        connection.execute((ROOT / "migrations" / "roles.sql").read_bytes())
 
 
 def _last_line(log: Path) -> str:

@@ -17,7 +17,7 @@ NOBODY = 65534
 class Program:
     """`stop_signal` ends it cleanly, and is what it gets when this process dies. `env` adds to the environment.
 
-    Without a `log` its output is a pipe to this process."""
+    `stdin` is a file descriptor. Without a `log` its output is a pipe to this process."""
 
     name: str
     command: Sequence[str]
@@ -25,6 +25,7 @@ class Program:
     env: Mapping[str, str] = field(default_factory=dict)
     stop_signal: signal.Signals = signal.SIGTERM
     as_nobody: bool = False
+    stdin: int = subprocess.DEVNULL
     log: Path | None = None
 
     def launch(self) -> "subprocess.Popen[bytes]":
@@ -39,7 +40,7 @@ class Program:
             [*self._wrapper(), *self.command],
             cwd=self.cwd,
             env={**os.environ, **self.env},
-            stdin=subprocess.DEVNULL,
+            stdin=self.stdin,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -52,15 +53,13 @@ class Program:
         return ["setpriv", *options, *(_NOBODY_OPTIONS if self.as_nobody else []), "--"]
 
 
-# PostgreSQL refuses to run as root. As nobody it may still pass through folders that only root may enter, which the
-# clone may lie in; no_setuid_fixup makes access(2) honour that too.
 _NOBODY_OPTIONS = [
     f"--reuid={NOBODY}",
     f"--regid={NOBODY}",
     "--clear-groups",
-    "--inh-caps=+dac_override",
-    "--ambient-caps=+dac_override",
-    "--securebits=+no_setuid_fixup",
+    "--bounding-set=-all",
+    "--inh-caps=-all",
+    "--no-new-privs",
 ]
 
 
@@ -70,6 +69,12 @@ def can_set_privileges() -> bool:
     if shutil.which("setpriv") is None:
         return False
     attempt = ["setpriv", "--pdeathsig", "TERM", "--", "true"]
+    return subprocess.run(attempt, capture_output=True, check=False).returncode == 0
+
+
+def nobody_may_run(file: Path) -> bool:
+    """Call it as root only, who may enter every folder."""
+    attempt = ["setpriv", *_NOBODY_OPTIONS, "--", "test", "-x", str(file)]
     return subprocess.run(attempt, capture_output=True, check=False).returncode == 0
 
 

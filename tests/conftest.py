@@ -84,10 +84,11 @@ def _close_apps() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def migrated_template(postgres: PostgresServer, valkey: ValkeyServer) -> str:
     """The name of a database to copy: the server's own, migrated."""
-    app = make_app(postgres.url, valkey.url)
+    app = make_app(postgres.owner_url, valkey.url)
     with app.app_context():
         upgrade()
-        app.extensions["sqlalchemy"].engine.dispose()
+        for engine in app.extensions["sqlalchemy"].engines.values():
+            engine.dispose()
     return "orderlog"
 
 

@@ -41,7 +41,9 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.config.from_mapping(
         SQLALCHEMY_DATABASE_URI=sqlalchemy_url(settings.database_url),
         SQLALCHEMY_ENGINE_OPTIONS=engine_options,
-        SQLALCHEMY_BINDS=database.binds(settings.database_url, settings.replica_url, engine_options),
+        SQLALCHEMY_BINDS=database.binds(
+            settings.database_url, settings.owner_url, settings.replica_url, engine_options
+        ),
         DATABASE_URL=settings.database_url,
         REDIS_URL=settings.redis_url,
         BROKER_URL=settings.broker_url,

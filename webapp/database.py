@@ -15,11 +15,13 @@ migrate = Migrate(db=db, directory=str(Path(__file__).parent.parent / "migration
 
 REPLICA = "replica"
 UNHURRIED = "unhurried"  # without a statement_timeout
+OWNER = "owner"  # of the tables; unhurried too
 
 
-def binds(database_url: str, replica_url: str | None, options: dict[str, Any]) -> dict[str, Any]:
+def binds(database_url: str, owner_url: str | None, replica_url: str | None, options: dict[str, Any]) -> dict[str, Any]:
     """Flask-SQLAlchemy's SQLALCHEMY_BINDS; `options` are those of `engine_options`."""
-    unhurried = {UNHURRIED: {**ENGINE_OPTIONS, "url": sqlalchemy_url(database_url)}}
+    urls = {UNHURRIED: database_url, OWNER: owner_url or database_url}
+    unhurried = {name: {**ENGINE_OPTIONS, "url": sqlalchemy_url(url)} for name, url in urls.items()}
     return unhurried | ({REPLICA: {**options, "url": sqlalchemy_url(replica_url)}} if replica_url else {})
 
 
@@ -75,3 +77,8 @@ def sessions() -> sessionmaker[Session]:
 def unhurried_sessions() -> sessionmaker[Session]:
     """For commands of the service, whose steps may take as long as they need."""
     return sessionmaker(db.engines[UNHURRIED])
+
+
+def owner_sessions() -> sessionmaker[Session]:
+    """For commands that the service's own role may not run."""
+    return sessionmaker(db.engines[OWNER])

@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     into: Path = chosen.into or ROOT / "var"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with running_servers(into) as servers:
-        servers.use_here(servers.postgres.url)
+        servers.use_here(servers.postgres.superuser_url)
         tables = _measure(servers, chosen.most, chosen.workers, chosen.calls)
         text = as_markdown(tables, settings(servers))
     (into / "growth.md").write_text(text)

@@ -31,7 +31,7 @@ class BreakableServers:
     def __enter__(self) -> Self:
         self.postgres.start()
         self.broker.start()
-        urls = {"DATABASE_URL": self.postgres.url, "BROKER_URL": self.broker.url}
+        urls = {"DATABASE_URL": self.postgres.superuser_url, "BROKER_URL": self.broker.url}
         migrate = [sys.executable, "-m", "flask", "db", "upgrade"]
         subprocess.run(migrate, cwd=ROOT, env={**os.environ, **urls}, check=True, capture_output=True)
         return self
@@ -44,10 +44,10 @@ class BreakableServers:
         """The URL of a migrated, empty database; the broker is empty then too."""
         self.broker.empty()
         name = f"drill_{next(self._numbers)}"
-        with psycopg.connect(self.postgres.url, autocommit=True, dbname="postgres") as connection:
+        with psycopg.connect(self.postgres.superuser_url, autocommit=True, dbname="postgres") as connection:
             names = sql.Identifier(name), sql.Identifier(TEMPLATE)
             connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*names))
-        return make_url(self.postgres.url).set(database=name).render_as_string(hide_password=False)
+        return make_url(self.postgres.superuser_url).set(database=name).render_as_string(hide_password=False)
 
     def crash_postgres(self) -> None:
         """SIGKILL to the postmaster and to every backend; started again, it recovers from its log."""

@@ -1,8 +1,10 @@
 """`make run` as an operator meets it: what it says, ports, folders and deaths; the stack that runs is one for all."""
 
+import json
 import re
 import stat
 import subprocess
+import sys
 import urllib.request
 from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +14,10 @@ from pathlib import Path
 from urllib.error import HTTPError
 
 import psutil
+import psycopg
 import pytest
 
-from tests.support.make_run import Stack, details_version, shown
+from tests.support.make_run import ROOT, Stack, details_version, shown
 from tests.support.waiting import wait_until
 
 BURST = 500
@@ -63,6 +66,25 @@ def test_everything_listens_on_loopback_only(stack: Stack) -> None:
 def test_secrets_can_be_read_by_nobody_else(stack: Stack) -> None:
     for secret in ("local.json", "flower.json", "postgres.json", "valkey.json"):
         assert stat.S_IMODE((stack.data_dir / secret).stat().st_mode) == 0o600
+
+
+def test_the_processes_run_under_the_role_of_production(stack: Stack) -> None:
+    stack.place()
+    state = json.loads((stack.data_dir / "postgres.json").read_text())
+    login = {"user": "orderlog", "password": state["password"], "port": state["port"]}
+    with psycopg.connect(host="127.0.0.1", dbname="orderlog", **login) as superuser:
+        roles = superuser.execute(
+            "SELECT DISTINCT usename FROM pg_stat_activity WHERE datname = 'orderlog' AND pid <> pg_backend_pid()"
+        ).fetchall()
+    assert roles == [("orderlog_app",)]
+    assert state["password"] not in (stack.data_dir / "local.json").read_text()
+
+
+def test_keys_and_migrations_are_made_by_the_owner_in_another_shell(stack: Stack) -> None:
+    for command in ("db upgrade", "api-keys create shop --scope orders:read", "api-keys list"):
+        flask = [sys.executable, "-m", "flask", *command.split()]
+        ran = subprocess.run(flask, cwd=ROOT, env=stack.environment, capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, ran.stderr
 
 
 def test_an_event_is_visible_within_a_second(stack: Stack) -> None:

@@ -1,6 +1,5 @@
 """The service runs under a role that can add events and change none: the database refuses by privilege."""
 
-import secrets
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -17,26 +16,30 @@ from core import api_keys
 from core.api_keys import Scope
 from core.command_handler import utc_now
 from core.database import session_factory
-from local.servers import ValkeyServer
+from local.servers import PostgresServer, ValkeyServer
 from tests.conftest import make_app
 from tests.drills.fleet import Fleet
 from tests.support.calls import order_after, read, send
 from tests.support.make_run import request
 from tests.support.waiting import wait_until
 
-ROLE = "orderlog_app"
+
+@pytest.fixture
+def owner_url(postgres: PostgresServer, database_url: str) -> str:
+    return in_database(database_url, postgres.owner_url)
 
 
 @pytest.fixture
-def role_url(database_url: str, project_root: Path) -> str:
-    """For this role, in a database prepared by the file that is shipped, twice."""
-    password = secrets.token_hex(16)
-    with psycopg.connect(database_url, autocommit=True) as owner:
+def role_url(postgres: PostgresServer, database_url: str, owner_url: str, project_root: Path) -> str:
+    """In a database that its owner, no superuser, has prepared by the file that is shipped, twice."""
+    with psycopg.connect(owner_url, autocommit=True) as owner:
         for _ in range(2):
             owner.execute((project_root / "migrations" / "roles.sql").read_bytes())
-        owner.execute(f"ALTER ROLE {ROLE} PASSWORD '{password}'".encode())
-    url = make_url(database_url).set(username=ROLE, password=password)
-    return url.render_as_string(hide_password=False)
+    return in_database(database_url, postgres.service_url)
+
+
+def in_database(database_url: str, url: str) -> str:
+    return make_url(url).set(database=make_url(database_url).database).render_as_string(hide_password=False)
 
 
 @pytest.fixture
@@ -65,6 +68,9 @@ def role_app(role_url: str, valkey: ValkeyServer) -> Iterator[Flask]:
         "INSERT INTO api_keys SELECT * FROM api_keys",
         "UPDATE api_keys SET revoked_at = NULL",
         "SET ROLE orderlog",
+        "SET ROLE orderlog_owner",
+        "COPY api_keys FROM PROGRAM 'id'",
+        "COPY api_keys FROM '/etc/passwd'",
     ],
 )
 def test_what_the_service_never_does_is_refused(role_app: Flask, role_url: str, statement: str) -> None:
@@ -74,8 +80,8 @@ def test_what_the_service_never_does_is_refused(role_app: Flask, role_url: str, 
         session.execute(statement.encode())
 
 
-def test_a_table_of_a_later_migration_is_open_to_the_service(database_url: str, role_url: str) -> None:
-    with psycopg.connect(database_url) as owner:
+def test_a_table_of_a_later_migration_is_open_to_the_service(owner_url: str, role_url: str) -> None:
+    with psycopg.connect(owner_url) as owner:
         owner.execute("CREATE TABLE sales_per_day (day date PRIMARY KEY, sold int)")
     with psycopg.connect(role_url) as session:
         session.execute("INSERT INTO sales_per_day VALUES ('2026-01-01', 1)")

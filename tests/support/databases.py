@@ -8,7 +8,7 @@ import psycopg
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
-from local.servers import PostgresServer
+from local.servers import OWNER, PostgresServer
 
 _numbers = itertools.count(1)
 
@@ -17,10 +17,10 @@ _numbers = itertools.count(1)
 def new_database(server: PostgresServer, template: str = "template1") -> Iterator[str]:
     """Its URL, until the block ends."""
     name = f"test_{next(_numbers)}"
-    with psycopg.connect(server.url, autocommit=True, dbname="postgres") as connection:
-        names = sql.Identifier(name), sql.Identifier(template)
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*names))
+    with psycopg.connect(server.superuser_url, autocommit=True, dbname="postgres") as connection:
+        names = sql.Identifier(name), sql.Identifier(template), sql.Identifier(OWNER)
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}").format(*names))
         try:
-            yield make_url(server.url).set(database=name).render_as_string(hide_password=False)
+            yield make_url(server.superuser_url).set(database=name).render_as_string(hide_password=False)
         finally:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(names[0]))

@@ -1,15 +1,14 @@
 """A second PostgreSQL that follows the first by streaming replication, and whose replay can be held up."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import psycopg
 from sqlalchemy.engine import make_url
 
-from local.program import NOBODY
-from local.servers import CannotStart, PostgresServer, postgres_binary
+from local.servers import CannotStart, PostgresServer
 from tests.support.waiting import wait_until
 
 COPY_SECONDS = 60
@@ -26,6 +25,7 @@ class Replica(PostgresServer):
         super().__init__(primary.folder.parent)
         self.primary = primary
         self.password = primary.password
+        self._passwords = primary._passwords
 
     def of(self, database_url: str) -> str:
         """The same database on this server."""
@@ -34,23 +34,28 @@ class Replica(PostgresServer):
     def prepare(self) -> None:
         if (self.folder / "PG_VERSION").exists():
             return
-        self.folder.mkdir(mode=0o700)
-        if self._as_root:
-            os.chown(self.folder, NOBODY, NOBODY)
-        source = f"host=127.0.0.1 port={self.primary.port} user=orderlog password={self.password}"
-        options = ["--pgdata", str(self.folder), "--write-recovery-conf", "--checkpoint=fast", "--no-sync"]
-        copying = self._program([postgres_binary("pg_basebackup"), "--dbname", source, *options], log=self.log).launch()
+        self._make_folder(self.folder)
+        options = [f"--dbname={self.primary.superuser_url}", "--write-recovery-conf", "--checkpoint=fast", "--no-sync"]
+        copying = replace(self._program("pg_basebackup", *options, folder=self.folder), log=self.log).launch()
         if copying.wait(COPY_SECONDS):
             raise CannotStart(f"The primary could not be copied; {self.log} says why.")
 
+    def answers(self) -> bool:
+        """The roles and the database are the primary's."""
+        try:
+            self.connect().close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
     def catch_up(self) -> None:
         """Until it has replayed everything that the primary holds now."""
-        with self.connect() as here, psycopg.connect(self.primary.url, autocommit=True) as there:
+        with self.connect() as here, psycopg.connect(self.primary.superuser_url, autocommit=True) as there:
             lsn = _one(there, "SELECT pg_current_wal_flush_lsn()::text")
             wait_until(lambda: _one(here, REPLAYED, lsn))
 
     def connect(self) -> psycopg.Connection[Any]:
-        return psycopg.connect(self.url, autocommit=True)
+        return psycopg.connect(self.superuser_url, autocommit=True)
 
     def pause(self) -> None:
         with self.connect() as connection:

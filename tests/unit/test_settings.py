@@ -50,6 +50,13 @@ def test_each_server_of_the_environment_goes_before_the_local_one(data_dir: Path
     assert own_broker == Settings(database_url="postgresql://local/orderlog", redis_url=REDIS_URL, broker_url=REDIS_URL)
 
 
+def test_the_local_owner_is_not_that_of_a_database_of_the_environment(data_dir: Path) -> None:
+    write_local(data_dir, {**LOCAL, "database_owner_url": "postgresql://owner@local/orderlog"})
+
+    assert Settings.load({"DATA_DIR": str(data_dir)}).owner_url == "postgresql://owner@local/orderlog"
+    assert Settings.load({"DATABASE_URL": DATABASE_URL, "DATA_DIR": str(data_dir)}).owner_url is None
+
+
 def test_an_empty_setting_is_none(data_dir: Path) -> None:
     write_local(data_dir, LOCAL)
 

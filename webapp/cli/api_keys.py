@@ -10,7 +10,7 @@ from core import api_keys
 from core.api_keys import ApiKey, Scope, UnknownKey, UnusableName
 from core.command_handler import utc_now
 from webapp.cli.common import database_faults, echo_json
-from webapp.database import unhurried_sessions as sessions
+from webapp.database import owner_sessions as sessions
 
 SCOPE = click.Choice([scope.value for scope in Scope])
 

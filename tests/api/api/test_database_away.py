@@ -43,7 +43,7 @@ def close(app: Flask) -> None:
 
 def test_a_postgresql_that_was_killed_and_comes_back(tmp_path: Path, valkey: ValkeyServer) -> None:
     with PostgresServer(tmp_path) as postgres:
-        app = make_app(postgres.url, valkey.url)
+        app = make_app(postgres.superuser_url, valkey.url)
         migrate(app)
         client = app.test_client()
         order_id = order_after(client, "add_item")

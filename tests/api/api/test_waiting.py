@@ -258,11 +258,11 @@ def test_a_listener_that_is_cut_off_comes_back(
 
 def test_a_wait_outlives_a_restart_of_postgresql(tmp_path: Path, valkey: ValkeyServer) -> None:
     with PostgresServer(tmp_path) as postgres, ThreadPoolExecutor(2) as threads:
-        app = make_app(postgres.url, valkey.url)
+        app = make_app(postgres.superuser_url, valkey.url)
         with app.app_context():
             upgrade()
             sessions = sessionmaker(app.extensions["sqlalchemy"].engine)
-        with WebServer(postgres.url, valkey.url, tmp_path / "web.log", app=TELLS_OF_WAITS) as server:
+        with WebServer(postgres.superuser_url, valkey.url, tmp_path / "web.log", app=TELLS_OF_WAITS) as server:
             placed = read(send(server.client, "place_order", ""))
             command = threads.submit(place_and_wait, server.client, 10)
             path = f"/orders/{placed['order_id']}?min_version=1"

@@ -63,7 +63,7 @@ def test_it_is_degraded_soon_when_redis_accepts_and_never_answers(app: Flask, cl
 
 def test_it_is_not_ready_without_postgresql_until_it_is_back(tmp_path: Path, valkey: ValkeyServer) -> None:
     with PostgresServer(tmp_path) as postgres:
-        app = make_app(postgres.url, valkey.url)
+        app = make_app(postgres.superuser_url, valkey.url)
         with app.app_context():
             upgrade()
         client = app.test_client()

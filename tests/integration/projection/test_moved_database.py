@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Event, Lock
 
 import psycopg
@@ -20,7 +21,7 @@ from core.event_sourcing.streams import IdRange
 from core.projection.catch_up import LOG_EPOCH, catch_up
 from core.projection.verify import verify
 from core.read_models.wiring import PROJECTORS
-from local.servers import PostgresServer, ValkeyServer, postgres_binary
+from local.servers import SUPERUSER, PostgresServer, ValkeyServer, postgres_binary
 from tests.conftest import make_app
 from tests.support.calls import order_after, read, send
 from tests.support.examples import CONFIRMED, LAPTOP_ADDED, NOON, ORDER_ID, PLACE, PLACED
@@ -42,7 +43,7 @@ def other_cluster(tmp_path: Path) -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def elsewhere(other_cluster: PostgresServer) -> Iterator[sessionmaker[Session]]:
-    factory = session_factory(other_cluster.url)
+    factory = session_factory(other_cluster.superuser_url)
     yield factory
     factory.kw["bind"].dispose()
 
@@ -87,7 +88,7 @@ def moved(
     append(sessions, [LAPTOP_ADDED], after=1)
     caught_up(sessions)
     append_placed(sessions, "ORDER-002")
-    restore(dump(database_url), other_cluster.url)
+    restore(dump(database_url), other_cluster.superuser_url)
     ids = "SELECT max(transaction_id::text::bigint) FROM events"
     assert value(elsewhere, NEXT_ID) < value(elsewhere, ids)
     return elsewhere
@@ -187,12 +188,12 @@ class Load:
 @pytest.fixture
 def publisher(tmp_path: Path, database_url: str) -> Iterator[sessionmaker[Session]]:
     with PostgresServer(tmp_path / "publisher") as server:
-        with psycopg.connect(server.url, autocommit=True) as connection:
+        with psycopg.connect(server.superuser_url, autocommit=True) as connection:
             connection.execute("ALTER SYSTEM SET wal_level = logical")
         server.stop()
         server.start()
-        restore(dump(database_url), server.url)
-        factory = session_factory(server.url)
+        restore(dump(database_url), server.superuser_url)
+        factory = session_factory(server.superuser_url)
         spend_ids(factory)
         run(factory, "CREATE PUBLICATION everything FOR ALL TABLES")
         yield factory
@@ -229,22 +230,31 @@ def test_a_switch_over_under_load_misses_no_event(
 # pg_upgrade, which keeps the ids.
 
 
-def test_after_pg_upgrade_there_is_nothing_to_do(tmp_path: Path, database_url: str) -> None:
-    with PostgresServer(tmp_path / "old") as old:
-        restore(dump(database_url), old.url)
-        before = session_factory(old.url)
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """Which pg_upgrade, run as nobody, may enter."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+def test_after_pg_upgrade_there_is_nothing_to_do(open_folder: Path, database_url: str) -> None:
+    with PostgresServer(open_folder / "old") as old:
+        restore(dump(database_url), old.superuser_url)
+        before = session_factory(old.superuser_url)
         spend_ids(before)
         append(before, [PLACED])
         caught_up(before)
         append_placed(before, "ORDER-002")
         before.kw["bind"].dispose()
-    new = PostgresServer(tmp_path / "new")
+    new = PostgresServer(open_folder / "new")
     new.password = old.password
     new.prepare()
     upgrade(old, new)
 
     with new:
-        after = session_factory(new.url)
+        after = session_factory(new.superuser_url)
         append(after, [LAPTOP_ADDED], after=1)
         caught_up(after)
 
@@ -255,12 +265,12 @@ def test_after_pg_upgrade_there_is_nothing_to_do(tmp_path: Path, database_url: s
 
 def upgrade(old: PostgresServer, new: PostgresServer) -> None:
     """By the program of PostgreSQL, which starts both servers itself."""
-    command = [postgres_binary("pg_upgrade"), "--username=orderlog", "--no-sync"]
+    command = [postgres_binary("pg_upgrade"), f"--username={SUPERUSER}", "--no-sync"]
     for server, number in ((old, "old"), (new, "new")):
         command += [f"--{number}-datadir={server.folder}", f"--{number}-port={server.port}"]
     binaries = str(Path(postgres_binary("pg_upgrade")).parent)
     command += [f"--old-bindir={binaries}", f"--new-bindir={binaries}"]
-    program = replace(new._program(command, log=None), cwd=new.folder, env={"PGPASSWORD": old.password})
+    program = replace(new.program, command=command, env={"PGPASSWORD": old.password}, log=None)
     running = program.launch()
     output, _ = running.communicate(timeout=LONG)
     assert running.returncode == 0, output.decode()
@@ -282,8 +292,8 @@ def test_clients_that_remember_what_a_backup_does_not_hold_get_clear_answers(
     assert send(client, "add_item", order_id, once).status_code == 200
     later = read(send(client, "add_item", order_id))
     lost = order_after(client)
-    restore(backup, other_cluster.url)
-    restored = make_app(other_cluster.url, valkey.url).test_client()
+    restore(backup, other_cluster.superuser_url)
+    restored = make_app(other_cluster.superuser_url, valkey.url).test_client()
     project_all(elsewhere, order_id)
 
     answers = {
