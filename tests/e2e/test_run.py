@@ -80,6 +80,13 @@ def test_the_processes_run_under_the_role_of_production(stack: Stack) -> None:
     assert state["password"] not in (stack.data_dir / "local.json").read_text()
 
 
+def test_a_site_that_takes_this_machines_address_is_not_answered(stack: Stack) -> None:
+    for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}):
+        asking = urllib.request.Request(f"http://127.0.0.1:{stack.port}/orders", headers=headers)
+        with pytest.raises(HTTPError, match="403"):
+            urllib.request.urlopen(asking, timeout=5)
+
+
 def test_keys_and_migrations_are_made_by_the_owner_in_another_shell(stack: Stack) -> None:
     for command in ("db upgrade", "api-keys create shop --scope orders:read", "api-keys list"):
         flask = [sys.executable, "-m", "flask", *command.split()]

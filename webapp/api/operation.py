@@ -20,6 +20,7 @@ Problems = tuple[Problem, ...]
 EVERYWHERE = (
     problems.BAD_REQUEST,
     problems.ONLY_FOR_THIS_MACHINE,
+    problems.NOT_FOR_OTHER_SITES,
     problems.TOO_MANY_REQUESTS,
     problems.INTERNAL,
 )

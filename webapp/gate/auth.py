@@ -1,6 +1,7 @@
 """Who may call what: `Authorization: Bearer ol_<id>_<secret>` (RFC 6750), and the scope that each endpoint needs."""
 
 import hashlib
+import re
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -44,6 +45,13 @@ class OnlyForThisMachine(Exception):
 
     def __init__(self) -> None:
         super().__init__("This service asks for no keys, and so answers only programs on its own machine.")
+
+
+class FromAnotherSite(Exception):
+    """Without keys, what a browser on this machine asks for in the name of a site elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__("This service asks for no keys, and so answers no pages of sites on other machines.")
 
 
 class KeyCache:
@@ -98,10 +106,26 @@ def _bearer() -> str:
 
 
 def _require_this_machine() -> None:
-    """HOST may say loopback while the server was told otherwise; then nobody is answered. Raises OnlyForThisMachine."""
+    """HOST may say loopback while the server was told otherwise; then nobody is answered.
+
+    Raises OnlyForThisMachine, FromAnotherSite."""
     g.actor = ANONYMOUS
     listens_on = request.environ.get("SERVER_NAME", "")
     if not is_loopback(listens_on) or not is_loopback(request.remote_addr or ""):
         raise OnlyForThisMachine
     if any(name in request.headers for name in FORWARDING_HEADERS):
         raise OnlyForThisMachine
+    _refuse_other_sites()
+
+
+def _refuse_other_sites() -> None:
+    """A site may give its own name this machine's address, so the name is looked at too. Raises FromAnotherSite."""
+    headers = request.headers
+    names = [headers.get("Host", "localhost"), headers.get("Origin", "http://localhost").partition("://")[2]]
+    if headers.get("Sec-Fetch-Site") == "cross-site" or not all(map(_names_this_machine, names)):
+        raise FromAnotherSite
+
+
+def _names_this_machine(host_and_port: str) -> bool:
+    parts = re.fullmatch(r"(\[[0-9a-f:]+\]|[^:\[\]]*?)\.?(:\d*)?", host_and_port.lower(), re.ASCII)
+    return parts is not None and (is_loopback(parts[1]) or parts[1].endswith(".localhost"))

@@ -32,7 +32,7 @@ from webapp.api.fields import EXAMPLE_ORDER_ID as ORDER_ID
 from webapp.api.headers import InvalidHeader, InvalidIdempotencyKey
 from webapp.api.json_text import InvalidJson, MalformedJson
 from webapp.api.requests import InvalidRequest, UnsupportedMediaType
-from webapp.gate.auth import MissingKey, MissingScope, OnlyForThisMachine
+from webapp.gate.auth import FromAnotherSite, MissingKey, MissingScope, OnlyForThisMachine
 from webapp.gate.rate_limits import LimitReached
 from webapp.problems.problem import (
     Problem,
@@ -140,6 +140,18 @@ ONLY_FOR_THIS_MACHINE = Problem(
     meaning="The service runs without API keys (ORDERLOG_AUTH=off), so it answers neither other machines nor proxies.",
     what_to_do="Call from the same machine and past no proxy, or run the service with API keys.",
     example=OnlyForThisMachine(),
+)
+
+NOT_FOR_OTHER_SITES = Problem(
+    slug="not-for-other-sites",
+    status=403,
+    title="Pages of other sites are not answered",
+    meaning=(
+        "The service runs without API keys (ORDERLOG_AUTH=off), so it answers no browser whose Host, Origin or"
+        " Sec-Fetch-Site names a site on another machine."
+    ),
+    what_to_do="Call it by localhost or 127.0.0.1, type its address instead of following a link, or run it with keys.",
+    example=FromAnotherSite(),
 )
 
 NOT_FOUND = Problem(
@@ -392,6 +404,7 @@ PROBLEMS = {
         KEY_REQUIRED,
         SCOPE_REQUIRED,
         ONLY_FOR_THIS_MACHINE,
+        NOT_FOR_OTHER_SITES,
         NOT_FOUND,
         ORDER_NOT_FOUND,
         METHOD_NOT_ALLOWED,

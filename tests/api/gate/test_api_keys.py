@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from werkzeug.test import TestResponse
 
 from core.api_keys import Scope
-from tests.support.calls import COMMANDS, nothing_stored, problem, read
+from tests.support.calls import COMMANDS, nothing_stored, order_after, problem, read, send
 from tests.support.keys import EVERY_SCOPE, NOW, Keys, bearing, without
 from webapp.gate import auth
 from webapp.gate.auth import CACHE, CACHE_SECONDS
@@ -196,3 +196,55 @@ def test_without_keys_nobody_else_is_answered(client: FlaskClient, environ: dict
 def test_without_keys_this_machine_is_answered(client: FlaskClient) -> None:
     for address in ("127.0.0.1", "127.8.8.8", "::1"):
         assert client.get("/orders", environ_overrides={"REMOTE_ADDR": address}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example"},
+        {"Host": "evil.example:8000"},
+        {"Host": "localhost.evil.example"},
+        {"Host": "127.0.0.1.evil.example"},
+        {"Host": "evillocalhost"},
+        {"Host": "localhost:8000@evil.example"},
+        {"Host": "192.0.2.7"},
+        {"Host": "[2001:db8::1]:8000"},
+        {"Host": ""},
+        {"Origin": "https://evil.example"},
+        {"Origin": "http://localhost.evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+    ],
+    ids=str,
+)
+def test_without_keys_no_page_of_another_site_is_answered(
+    client: FlaskClient, headers: dict[str, str], sessions: sessionmaker[Session]
+) -> None:
+    order_id = order_after(client, "add_item")
+
+    with nothing_stored(sessions):
+        for answer in (client.get("/orders", headers=headers), send(client, "confirm_order", order_id, headers)):
+            problem(answer, 403, "not-for-other-sites")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "localhost"},
+        {"Host": "LOCALHOST.:8000"},
+        {"Host": "shop.localhost:8000"},
+        {"Host": "127.8.8.8:8000"},
+        {"Host": "[::1]:8000"},
+        {"Host": "127.0.0.1:8000", "Origin": "http://localhost:3000", "Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "none"},
+    ],
+    ids=str,
+)
+def test_without_keys_the_browsers_of_this_machine_are_answered(client: FlaskClient, headers: dict[str, str]) -> None:
+    assert client.get("/orders", headers=headers).status_code == 200
+
+
+def test_with_keys_every_site_and_name_is_answered(guarded: FlaskClient, keys: Keys) -> None:
+    headers = {"Host": "orders.example", "Origin": "https://shop.example", "Sec-Fetch-Site": "cross-site"}
+
+    assert guarded.get("/orders", headers=headers | bearing(keys.create(*EVERY_SCOPE).text)).status_code == 200

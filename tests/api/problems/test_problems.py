@@ -41,6 +41,7 @@ SLUGS = {
     "key-required": 401,
     "scope-required": 403,
     "only-for-this-machine": 403,
+    "not-for-other-sites": 403,
     "invalid-header": 400,
     "not-found": 404,
     "order-not-found": 404,
