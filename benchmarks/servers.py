@@ -85,10 +85,10 @@ class Servers:
 @contextmanager
 def running_servers(parent: Path) -> Iterator[Servers]:
     """Servers with data in a folder below `parent`, which goes when they stop."""
+    os.umask(0o077)
     parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="bench-", dir=parent) as name:
         folder = Path(name)
-        folder.chmod(0o755)
         postgres = PostgresServer(folder)
         _note_commit_times(postgres)
         with postgres, ValkeyServer(folder) as valkey:

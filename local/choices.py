@@ -5,11 +5,14 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from local.servers import CannotStart, free_port, write_secret
+
+OURS = ("*.json", "*.log", "lock", "valkey", "valkey/**/*")  # PostgreSQL keeps its folder closed itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +54,8 @@ def _port(name: str, default: str, environment: Mapping[str, str]) -> int:
 
 
 def claim(data_dir: Path) -> int:
-    """Make the data folder and hold it while the process lives, against a second copy. Raises CannotStart."""
-    data_dir.mkdir(parents=True, exist_ok=True)
+    """Make the data folder and hold it while the process lives, against a second copy. Raises CannotStart, OSError."""
+    _make_private(data_dir)
     lock = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -60,6 +63,38 @@ def claim(data_dir: Path) -> int:
         advice = "stop it, or choose another folder with DATA_DIR (and other ports with PORT and FLOWER_PORT)"
         raise CannotStart(f"Another `make run` is using {data_dir}: {advice}.") from error
     return lock
+
+
+def _make_private(folder: Path) -> None:
+    """For this user alone. A folder of an earlier version, known by its lock, is closed with what it holds."""
+    advice = "name a folder of yours with DATA_DIR"
+    for link in _links_to(folder.absolute()):
+        if link.lstat().st_uid not in (0, os.geteuid()):
+            raise CannotStart(f"{link}, on the way to the data, is a link of another user: {advice}.")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.stat()
+    if found.st_uid != os.geteuid():
+        raise CannotStart(f"{folder} belongs to another user: {advice}.")
+    if stat.S_IMODE(found.st_mode) == 0o700:
+        return
+    shared = found.st_mode & stat.S_ISVTX or not (folder / "lock").exists()
+    if shared and any(folder.iterdir()):
+        raise CannotStart(f"{folder} is open to other users and holds other things: {advice}, or `chmod 700` it.")
+    folder.chmod(0o700)
+    for path in (path for pattern in OURS for path in folder.glob(pattern)):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+
+
+def _links_to(path: Path) -> Iterator[Path]:
+    """The symbolic links on the way to it, and on the way to where they lead. Raises OSError."""
+    way = Path(path.anchor)
+    for part in path.parts[1:]:
+        way /= part
+        if way.is_symlink():
+            way.stat()
+            yield way
+            yield from _links_to(way.parent / way.readlink())
+            way = way.resolve()
 
 
 def flower_login(data_dir: Path) -> str:

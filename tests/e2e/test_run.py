@@ -63,9 +63,12 @@ def test_everything_listens_on_loopback_only(stack: Stack) -> None:
     assert listening == {"127.0.0.1"}
 
 
-def test_secrets_can_be_read_by_nobody_else(stack: Stack) -> None:
-    for secret in ("local.json", "flower.json", "postgres.json", "valkey.json"):
-        assert stat.S_IMODE((stack.data_dir / secret).stat().st_mode) == 0o600
+def test_the_data_can_be_read_by_nobody_else(stack: Stack) -> None:
+    modes = {path: path.lstat().st_mode for path in (stack.data_dir, *stack.data_dir.rglob("*")) if path.exists()}
+
+    assert stack.data_dir / "valkey" / "valkey.conf" in modes
+    for path, mode in modes.items():
+        assert stat.S_IMODE(mode) == (0o700 if stat.S_ISDIR(mode) else 0o600), path
 
 
 def test_the_processes_run_under_the_role_of_production(stack: Stack) -> None:

@@ -47,7 +47,7 @@ class Stack:
 
     def _choose_ports_of_servers(self) -> None:
         """As if they had run before: a server takes the port that it had, if it is free."""
-        self.data_dir.mkdir(parents=True, exist_ok=True)
+        self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         for server in ("postgres", "valkey"):
             state = self.data_dir / f"{server}.json"
             if not state.exists():
