@@ -7,7 +7,7 @@ DRILLS ?= tests/drills $(if $(BROKER),,tests/e2e/test_benchmarks.py)
 PROCESSES ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help run test drill bench soak growth keep recipes lint format lock contract clean install-run install-bench install-dev
+.PHONY: help run test drill bench soak growth keep recipes lint format lock sbom contract clean install-run install-bench install-dev
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
@@ -36,11 +36,12 @@ keep: install-bench ## put what bench, soak and growth found in var/ into docs/
 recipes: install-dev ## do what docs/extending.md says, to a copy, and test the result; 10 minutes
 	@$(BIN)/python -m tests.recipes
 
-lint: install-dev ## check style, types and the borders between the packages
+lint: install-dev ## check style, types, the borders between the packages, and known flaws of what is locked
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python -m local.audit
 
 format: install-dev ## put the code into shape
 	@$(BIN)/ruff check --fix .
@@ -52,6 +53,9 @@ lock: install-dev ## lock the newest packages that pyproject.toml allows
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv $(COMPILE) --group dev --constraint requirements/bench.txt --output-file requirements/dev.txt
 
 COMPILE := pip compile pyproject.toml --quiet --upgrade --extra local --universal --generate-hashes --no-emit-index-url
+
+sbom: install-dev ## write dist/orderlog.cdx.json: all that a run consists of, in CycloneDX
+	@$(BIN)/python -m local.sbom
 
 contract: install-dev ## write docs/openapi.json; its diff is reviewed for what breaks clients
 	@$(BIN)/python -m webapp.contract

@@ -123,6 +123,27 @@ def test_flower_asks_for_the_login_and_shows_the_tasks(stack: Stack) -> None:
     wait_until(shows_a_new_one, 15)
 
 
+def test_flower_shows_nothing_but_counters_without_the_login(stack: Stack) -> None:
+    flower = f"http://127.0.0.1:{stack.flower_port}"
+    for path in ("/metrics", "/healthcheck"):
+        with urllib.request.urlopen(flower + path, timeout=5) as answer:
+            assert answer.status == 200
+    for path in ("/", "/workers", "/worker/any", "/tasks", "/task/any", "/broker", "/api/workers", "/api/tasks"):
+        with pytest.raises(HTTPError, match="401"):
+            urllib.request.urlopen(flower + path, timeout=5)
+
+
+def test_flower_changes_nothing_even_with_the_login(stack: Stack) -> None:
+    login = stack.output.split("user ")[1].split(")")[0].replace(", password ", ":")
+    headers = {"Authorization": f"Basic {b64encode(login.encode()).decode()}"}
+    for path in ("worker/shutdown/any", "task/revoke/any", "task/apply/worker.tasks.project_event"):
+        asking = urllib.request.Request(
+            f"http://127.0.0.1:{stack.flower_port}/api/{path}", b"{}", headers, method="POST"
+        )
+        with pytest.raises(HTTPError, match="403"):
+            urllib.request.urlopen(asking, timeout=5)
+
+
 @pytest.mark.parametrize("part", ["web", "worker", "beat", "flower", "postgres", "valkey"])
 def test_what_is_killed_is_started_again(stack: Stack, part: str) -> None:
     [killed] = stack.running(part)

@@ -109,3 +109,12 @@ def commands(page: str, headings: Iterable[str]) -> list[list[tuple[str, str]]]:
     """The commands with their answers, one list per section."""
     sections = dict(section.split("\n", 1) for section in page.split("\n## ")[1:])
     return [RUN.findall(sections[heading]) for heading in headings]
+
+
+def test_every_test_that_keeps_a_promise_of_security_exists() -> None:
+    promises = re.findall(r"\[(`test_[^\]]+)\]\((.+?)\)", (ROOT / "SECURITY.md").read_text())
+
+    assert len(promises) > 10
+    for names, path in promises:
+        for name in re.findall(r"`(\w+)`", names):
+            assert f"\ndef {name}(" in (ROOT / path).read_text(), name
