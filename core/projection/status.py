@@ -76,7 +76,7 @@ class ProjectorStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """`last_position` is that of the newest event, 0 if there is none; `epoch` counts the clusters that held the log."""
+    """`epoch` counts the clusters that held the log."""
 
     last_position: int
     epoch: int
@@ -85,10 +85,15 @@ class Status:
 
 def status(session: Session, models: Mapping[str, ReadModel[Any]]) -> Status:
     return Status(
-        last_position=session.execute(text("SELECT coalesce(max(position), 0) FROM events")).scalar_one(),
+        last_position=last_position(session),
         epoch=session.execute(text("SELECT log_epoch()")).scalar_one(),
         projectors={name: _projector_status(session, name, model) for name, model in models.items()},
     )
+
+
+def last_position(session: Session) -> int:
+    """That of the newest committed event; 0 if there is none."""
+    return int(session.execute(text("SELECT coalesce(max(position), 0) FROM events")).scalar_one())
 
 
 def seconds_since_catch_up(session: Session, names: Collection[str]) -> float | None:

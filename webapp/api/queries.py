@@ -15,7 +15,7 @@ from core.event_sourcing.postgres_store import PostgresEventStore
 from core.orders import values
 from core.orders.errors import InvalidValue, OrderNotFound
 from core.orders.order import Status
-from core.projection.status import shown_position
+from core.projection.status import last_position, shown_position
 from core.read_models import header, summary
 from core.read_models.details import OrderDetails, find_details
 from core.read_models.history import NoSuchVersion, details_as_of, details_at_version
@@ -116,9 +116,15 @@ def _page(query: OrdersOfStatusQuery, status: str | None) -> dict[str, Any]:
 
 
 def _require_position(query: StatisticsQuery) -> None:
-    """Raises ReadModelBehind."""
+    """Raises NoSuchPosition, ListBehind."""
     position = query.min_position
-    if position is not None and not position_is_shown(SUMMARY, position, headers.wait_seconds()):
+    if position is None or position_is_shown(SUMMARY, position, 0):
+        return
+    latest = last_position(db.session())
+    if latest < position:
+        raise problems.NoSuchPosition(position, latest)
+    release()  # a request that waits holds no connection
+    if not position_is_shown(SUMMARY, position, headers.wait_seconds()):
         shown = min(shown_position(read_session(), SUMMARY, PROJECTORS[SUMMARY]), position - 1)
         raise problems.ListBehind(shown)
 
@@ -250,7 +256,7 @@ OPERATIONS = (
         headers=LIST_HEADERS,
         query=OrdersQuery,
         answers=(PAGE,),
-        problems=(problems.INVALID, problems.READ_MODEL_BEHIND),
+        problems=(problems.INVALID, problems.NO_SUCH_POSITION, problems.READ_MODEL_BEHIND),
     ),
     Operation(
         path="/orders/status/{status}",
@@ -261,7 +267,7 @@ OPERATIONS = (
         headers=LIST_HEADERS,
         query=OrdersOfStatusQuery,
         answers=(PAGE,),
-        problems=(problems.INVALID, problems.READ_MODEL_BEHIND, problems.NOT_FOUND),
+        problems=(problems.INVALID, problems.NO_SUCH_POSITION, problems.READ_MODEL_BEHIND, problems.NOT_FOUND),
     ),
     Operation(
         path="/orders/statistics",
@@ -285,7 +291,7 @@ OPERATIONS = (
                 },
             ),
         ),
-        problems=(problems.INVALID, problems.READ_MODEL_BEHIND),
+        problems=(problems.INVALID, problems.NO_SUCH_POSITION, problems.READ_MODEL_BEHIND),
     ),
     Operation(
         path="/orders/{order_id}",

@@ -38,6 +38,7 @@ from webapp.problems.problem import (
     Problem,
     WithChecks,
     WithFaults,
+    WithLatestPosition,
     WithLatestVersion,
     WithNeededScope,
     WithOrderStatus,
@@ -74,6 +75,14 @@ class OrderBehind(ReadModelBehind):
 class ListBehind(ReadModelBehind):
     def __init__(self, position: int) -> None:
         super().__init__(f"The orders are shown up to position {position} only.", position=position)
+
+
+class NoSuchPosition(Exception):
+    """A position that no event of the log has reached; `latest` is the last that one has."""
+
+    def __init__(self, position: int, latest: int) -> None:
+        super().__init__(f"The last event of the log is at position {latest}; there is none at {position}.")
+        self.latest = latest
 
 
 def retry_after(seconds: int) -> Callable[[Exception], dict[str, str]]:
@@ -232,6 +241,17 @@ NO_SUCH_VERSION = Problem(
     example=NoSuchVersion(ORDER_ID, version=9, latest=2),
     model=WithLatestVersion,
     members=lambda error: {"latest_version": error.latest},
+)
+
+NO_SUCH_POSITION = Problem(
+    slug="no-such-position",
+    status=404,
+    title="The log has no such position",
+    meaning="No event has been stored at this position or later; `latest_position` is that of the last event.",
+    what_to_do="Ask with the position that a command answered; after a backup was restored, read the list again.",
+    example=NoSuchPosition(99, latest=42),
+    model=WithLatestPosition,
+    members=lambda error: {"latest_position": error.latest},
 )
 
 NOT_PLACED_YET = Problem(
@@ -413,6 +433,7 @@ PROBLEMS = {
         CONCURRENT_CHANGE,
         INVALID_HEADER,
         NO_SUCH_VERSION,
+        NO_SUCH_POSITION,
         NOT_PLACED_YET,
         ORDER_HAS_MOVED_ON,
         KEY_REUSED,

@@ -40,6 +40,12 @@ class WithLatestVersion(ProblemDocument):
     latest_version: Version
 
 
+class WithLatestPosition(ProblemDocument):
+    """`latest_position` is 0 while the log is empty."""
+
+    latest_position: Annotated[int, Field(ge=0)]
+
+
 class WithVersion(ProblemDocument):
     version: Version
 

@@ -46,6 +46,7 @@ SLUGS = {
     "not-found": 404,
     "order-not-found": 404,
     "no-such-version": 404,
+    "no-such-position": 404,
     "not-placed-yet": 404,
     "method-not-allowed": 405,
     "refused-by-status": 409,
