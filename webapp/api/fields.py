@@ -1,7 +1,7 @@
 """The types of fields that operations share: how a value is read, and its JSON Schema. The rules are the domain's."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -22,7 +22,9 @@ LARGEST_COUNT = 10**18 - 1
 # What `str.isprintable` calls printable, and not a space; NUL is refused anywhere. Lone surrogates are no JSON text.
 NOT_BLANK = r"^[^\x00]*[^\p{C}\p{Z}\x00][^\x00]*$"
 
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_RFC3339 = re.compile(
+    r"(\d{4}-\d\d-\d\d[Tt](?:[01]\d|2[0-3]):\d\d):(\d\d)((?:\.\d+)?(?:[Zz]|[+-]\d\d:[0-5]\d))", re.ASCII
+)
 _DECIMAL = re.compile(r"\d{1,20}(\.\d{1,20})?", re.ASCII)
 
 
@@ -88,10 +90,17 @@ def _status(text: str) -> str:
 
 
 def _time(text: str) -> datetime:
+    """Cut to microseconds; a leap second is the first of the next minute, as in PostgreSQL."""
     try:
-        if not _RFC3339.fullmatch(text):
+        found = _RFC3339.fullmatch(text)
+        if not found:
             raise ValueError("not RFC 3339")
-        return datetime.fromisoformat(text.upper()).astimezone(UTC)
+        minute, second, rest = found.groups()
+        leap = second == "60"
+        moment = datetime.fromisoformat(f"{minute}:{'59' if leap else second}{rest}".upper()).astimezone(UTC)
+        if leap and (moment.hour, moment.minute) != (23, 59):
+            raise ValueError("not a leap second")
+        return moment + timedelta(seconds=leap)
     except (ValueError, OverflowError) as error:
         example = "2026-01-31T09:00:00Z or 2026-01-31T18:00:00%2B09:00"
         raise InvalidValue("time", f"must be an RFC 3339 time such as {example}") from error

@@ -121,6 +121,17 @@ def test_what_is_no_time_or_lies_ahead_is_refused(client: FlaskClient, path: str
         assert "future" in faults(client.get(f"{path}?as_of={quote(moment)}"))["#/as_of"], moment
 
 
+def test_a_time_may_have_more_digits_than_are_kept(client: FlaskClient, sessions: sessionmaker[Session]) -> None:
+    append(sessions, [PLACED])
+    append(sessions, [LAPTOP_ADDED], after=1, occurred_at=LAPTOP_ADDED.added_at)
+    show_everything(sessions)
+
+    for moment in ("2026-01-01T12:00:00.0000000Z", "2026-01-01t12:00:59.999999999z", "2026-01-01T12:00:00.1234567Z"):
+        for path in ("/orders", "/orders/status/pending", "/orders/statistics"):
+            assert client.get(f"{path}?as_of={moment}").status_code == 200, path
+        assert read(client.get(f"/orders/{ORDER_ID}?as_of={moment}"))["version"] == 1
+
+
 def test_one_past_at_a_time(client: FlaskClient) -> None:
     for query in ("version=1&min_version=1", f"version=1&as_of={now()}", f"min_version=1&as_of={now()}"):
         [(pointer, detail)] = faults(client.get(f"/orders/{ORDER_ID}?{query}")).items()
