@@ -11,7 +11,7 @@ def _answer(description: str, schema: Schema, example: object) -> Schema:
     return {"description": description, "required": True, "schema": schema, "example": example}
 
 
-_KEY = r'^([!#-\[\]-~]{1,255}|"[!#-\[\]-~]{1,255}")$'  # bare, or as a string of RFC 9651
+_KEY = r'^([!#-+\--\[\]-~]{1,255}|"[!#-\[\]-~]{1,255}")$'  # bare, or as a string of RFC 9651
 _TAG = '(W/)?"[!#-~]*"'
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
@@ -47,8 +47,8 @@ REQUEST_HEADERS: dict[str, Schema] = {
         "example": "wait=5",
     },
     REQUEST_ID: {
-        "description": "An id of the client's choice for the request: 1 to 128 visible ASCII characters. Anything else"
-        " is replaced.",
+        "description": "An id of the client's choice for the request: 1 to 128 visible ASCII characters, no comma."
+        " Anything else is replaced.",
         "schema": {"type": "string"},
         "example": "0b8f2a3c-shop-17",
     },

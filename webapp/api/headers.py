@@ -8,6 +8,7 @@ from datetime import timedelta
 from flask import current_app, g, request
 from pydantic import BaseModel
 
+from core.api_keys import ANONYMOUS
 from core.idempotency import IdempotencyKey
 
 LONGEST_WAIT = 10  # seconds
@@ -15,7 +16,8 @@ LONGEST_WAIT = 10  # seconds
 _WAIT = re.compile(r"wait\s*=\s*(\"?)(\d{1,9})\1\s*(;.*)?", re.ASCII | re.IGNORECASE)
 _TAG = r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"'
 _TAGS = re.compile(rf"[ \t,]*{_TAG}([ \t]*,[ \t,]*{_TAG})*[ \t,]*")
-_KEY = re.compile(r'("?)([\x21\x23-\x5b\x5d-\x7e]{1,255})\1')  # bare, or as a string of RFC 9651
+# Bare, or as a string of RFC 9651. Two such headers arrive as one with a comma, but the field is an item, not a list.
+_KEY = re.compile(r'([\x21\x23-\x2b\x2d-\x5b\x5d-\x7e]{1,255})|"([\x21\x23-\x5b\x5d-\x7e]{1,255})"')
 
 
 class InvalidHeader(Exception):
@@ -24,7 +26,10 @@ class InvalidHeader(Exception):
 
 class InvalidIdempotencyKey(InvalidHeader):
     def __init__(self) -> None:
-        super().__init__("Idempotency-Key must be 1 to 255 visible ASCII characters, without quotes and backslashes.")
+        super().__init__(
+            "Idempotency-Key must be one key of 1 to 255 visible ASCII characters, without quotes and backslashes; one"
+            " with a comma stands in double quotes."
+        )
 
 
 def etag(version: int) -> str:
@@ -33,7 +38,9 @@ def etag(version: int) -> str:
 
 
 def expected_versions() -> frozenset[int] | None:
-    """The versions that If-Match allows (RFC 9110, section 13.1.1), None for any; weak tags allow none.
+    """The versions that If-Match allows (RFC 9110, section 13.1.1), None for any.
+
+    A weak tag counts too: a tag is a version, not bytes, and proxies weaken tags when they compress.
 
     Raises InvalidHeader."""
     value = request.headers.get("If-Match", "*")
@@ -42,7 +49,7 @@ def expected_versions() -> frozenset[int] | None:
     if not _TAGS.fullmatch(value):
         raise InvalidHeader('If-Match must be * or entity tags such as "3", with their quotes.')
     tags = re.findall(_TAG, value)
-    return frozenset(int(tag) for weak, tag in tags if not weak and re.fullmatch(r"[1-9]\d{0,8}", tag, re.ASCII))
+    return frozenset(int(tag) for _, tag in tags if re.fullmatch(r"[1-9]\d{0,8}", tag, re.ASCII))
 
 
 def client_has(version: int) -> bool:
@@ -61,7 +68,8 @@ def wait_seconds() -> int:
 def idempotency_key(body: BaseModel) -> IdempotencyKey | None:
     """The key that came with this request, if one did (draft-ietf-httpapi-idempotency-key-header-07).
 
-    Requests are the same if their path and validated body are. Raises InvalidHeader."""
+    It belongs to the API key's name, so that a client may change its key between two tries. Requests are the same if
+    their path and validated body are. Raises InvalidHeader."""
     value = request.headers.get("Idempotency-Key")
     if value is None:
         return None
@@ -70,8 +78,8 @@ def idempotency_key(body: BaseModel) -> IdempotencyKey | None:
         raise InvalidIdempotencyKey
     content = json.dumps([request.path, body.model_dump()], sort_keys=True, default=str)
     return IdempotencyKey(
-        owner=g.get("api_key_id", ""),
-        key=found[2],
+        owner="" if g.actor == ANONYMOUS else g.actor,
+        key=found[1] or found[2],
         request_hash=hashlib.sha256(content.encode()).digest(),
         lifetime=timedelta(hours=float(current_app.config["IDEMPOTENCY_HOURS"])),
     )

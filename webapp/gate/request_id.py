@@ -9,7 +9,7 @@ from core.logs import bind, unbind
 
 HEADER = "X-Request-Id"
 
-_ACCEPTED = re.compile(r"[!-~]{1,128}", re.ASCII)
+_ACCEPTED = re.compile(r"[!-+\--~]{1,128}", re.ASCII)  # a header that came twice arrives with a comma
 
 
 def init_app(app: Flask) -> None:

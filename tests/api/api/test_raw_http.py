@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 import simplejson
@@ -203,6 +204,17 @@ def test_odd_requests_get_a_clear_answer_all_the_same(
         for what, (sent, status, slug) in odd.items():
             with subtests.test(what):
                 assert_problem(web.raw(sent), status, slug)
+
+
+def test_a_header_of_one_value_that_comes_twice_is_not_taken_for_one(
+    web: WebServer, sessions: sessionmaker[Session]
+) -> None:
+    twice = post("/orders", b"Idempotency-Key: a", b"Idempotency-Key: b", length(len(PLACE)), body=PLACE)
+    with nothing_stored(sessions):
+        assert_problem(web.raw(twice), 400, "invalid-header")
+
+    given = web.raw(request(b"GET /orders", b"X-Request-Id: a", b"X-Request-Id: b")).headers["x-request-id"]
+    assert UUID(given).version == 7
 
 
 def test_one_connection_serves_good_and_bad_requests_in_turn(web: WebServer, sessions: sessionmaker[Session]) -> None:

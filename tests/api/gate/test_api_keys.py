@@ -113,6 +113,22 @@ def test_a_header_that_holds_no_key_is_refused(guarded: FlaskClient, value: str)
     assert_refused(guarded.get("/orders", headers={"Authorization": value}), error="invalid_token")
 
 
+def test_a_command_that_is_sent_again_with_the_next_key_of_its_client_is_run_once(
+    guarded: FlaskClient, keys: Keys, sessions: sessionmaker[Session]
+) -> None:
+    first, second, other = (keys.create(Scope.ORDERS_WRITE, name=name) for name in ("shop", "shop", "warehouse"))
+    once = {"Idempotency-Key": "order-17"}
+
+    answer = send(guarded, "place_order", "", {**once, **bearing(first.text)})
+    keys.revoke(first)
+    with nothing_stored(sessions):
+        again = send(guarded, "place_order", "", {**once, **bearing(second.text)})
+
+    assert again.data == answer.data
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert "Idempotent-Replayed" not in send(guarded, "place_order", "", {**once, **bearing(other.text)}).headers
+
+
 def test_neither_the_query_nor_the_case_of_the_scheme_matters(guarded: FlaskClient, keys: Keys) -> None:
     good = keys.create(Scope.ORDERS_READ).text
 
