@@ -98,6 +98,7 @@ PROBLEMS = (problems.INVALID, problems.NOT_FOUND, problems.ORDER_NOT_FOUND, prob
 OPERATIONS = (
     Operation(
         path="/orders/{order_id}/events",
+        in_path=fields.ORDER_ID_IN_PATH,
         view=show_events,
         scope=Scope.ORDERS_READ,
         tag=QUERIES,
@@ -129,6 +130,7 @@ OPERATIONS = (
     ),
     Operation(
         path="/orders/{order_id}/diff",
+        in_path=fields.ORDER_ID_IN_PATH,
         view=show_diff,
         scope=Scope.ORDERS_READ,
         tag=QUERIES,

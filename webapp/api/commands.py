@@ -179,6 +179,7 @@ def change(
     return Operation(
         method="post",
         path=path,
+        in_path=fields.ORDER_ID_IN_PATH,
         view=view,
         scope=Scope.ORDERS_WRITE,
         tag=COMMANDS,

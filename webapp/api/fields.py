@@ -50,6 +50,14 @@ TIME: JsonSchema = {"type": "string", "format": "date-time"}
 EXAMPLE_ORDER_ID = "019a5e3c-2b1f-7c40-9d51-7a2f5f3b8c1e"
 EXAMPLE_TIME = "2026-01-31T09:00:00Z"
 
+ORDER_ID_IN_PATH: JsonSchema = {
+    "order_id": {
+        "description": "The order's id, as placing it answered.",
+        "schema": {**ORDER_ID, "minLength": 1, "maxLength": 64},
+        "example": EXAMPLE_ORDER_ID,
+    }
+}
+
 
 def described(schema: JsonSchema, description: str, example: object = None) -> WithJsonSchema:
     """For a field's annotation."""

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from core.api_keys import Scope
 from webapp.api import header_fields
+from webapp.api.header_fields import Schema
 from webapp.gate.auth import OPEN
 from webapp.problems import catalogue as problems
 from webapp.problems.problem import Problem
@@ -51,12 +52,14 @@ class Answer:
 class Operation:
     """The view's name is Flask's endpoint and the contract's operationId.
 
-    `path` marks its parameters as OpenAPI does: /orders/{order_id}. `example` is a body.
+    `path` marks its parameters as OpenAPI does, /orders/{order_id}, and `in_path` describes each. `example` is a body.
+    Machines ask a probe every few seconds: it is not limited, and logged at DEBUG.
     `follows` names the operations that can come next, for the order in the answer; `link` holds what they take from
     that answer beside the order's id, as OpenAPI's runtime expressions.
     """
 
     path: str
+    in_path: Mapping[str, Schema] = field(default_factory=dict)
     view: Callable[..., ResponseReturnValue]
     scope: Scope | Literal["open"]
     method: str = "get"
@@ -70,6 +73,7 @@ class Operation:
     query: type[BaseModel] | None = None
     answers: tuple[Answer, ...]
     problems: Problems
+    is_probe: bool = False
     follows: tuple[str, ...] = ()
     link: Mapping[str, object] = field(default_factory=dict)
 
@@ -81,7 +85,7 @@ class Operation:
     def needs_no_value(self) -> bool:
         """Whether its path can be requested as it stands."""
         query = self.query.model_fields.values() if self.query else ()
-        return "{" not in self.path and not any(field.is_required() for field in query)
+        return not self.in_path and not any(field.is_required() for field in query)
 
     @property
     def rule(self) -> str:

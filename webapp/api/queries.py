@@ -260,6 +260,7 @@ OPERATIONS = (
     ),
     Operation(
         path="/orders/status/{status}",
+        in_path={"status": {"description": "A state of orders.", "schema": fields.STATUS, "example": "pending"}},
         view=list_orders_of_status,
         scope=Scope.ORDERS_READ,
         tag=QUERIES,
@@ -295,6 +296,7 @@ OPERATIONS = (
     ),
     Operation(
         path="/orders/{order_id}",
+        in_path=fields.ORDER_ID_IN_PATH,
         view=show_order,
         scope=Scope.ORDERS_READ,
         tag=QUERIES,

@@ -1,6 +1,5 @@
 """The OpenAPI 3.1 document of the service, made from the table of operations and the models they name."""
 
-import re
 import tomllib
 from collections.abc import Mapping
 from functools import cache
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from core.api_keys import Scope
-from webapp.api import fields, header_fields
+from webapp.api import header_fields
 from webapp.api.headers import etag
 from webapp.api.operation import Answer, Operation
 from webapp.contract.schemas import component_schemas, problem_name, query_parameters, reference, schema_name
@@ -27,20 +26,6 @@ An order service that keeps every change as an event. Amounts are JSON numbers w
 from the request to the database and back: read them as decimals, not as floats. Times are RFC 3339 in UTC. Every \
 error is a problem document (RFC 9457) whose type leads to a page about it. New members may come to answers; ignore \
 those you do not know."""
-
-PATH_PARAMETERS: dict[str, Json] = {
-    "order_id": {
-        "description": "The order's id, as placing it answered.",
-        "schema": {**fields.ORDER_ID, "minLength": 1, "maxLength": 64},
-        "example": fields.EXAMPLE_ORDER_ID,
-    },
-    "status": {"description": "A state of orders.", "schema": fields.STATUS, "example": "pending"},
-    "slug": {
-        "description": "The end of a problem's type.",
-        "schema": {"type": "string", "pattern": "^[a-z0-9-]+$"},
-        "example": "order-not-found",
-    },
-}
 
 
 @cache
@@ -104,8 +89,7 @@ def _operation(operation: Operation, links: Json) -> Json:
 
 def _parameters(operation: Operation) -> list[Json]:
     in_path = [
-        {"name": name, "in": "path", "required": True, **PATH_PARAMETERS[name]}
-        for name in re.findall(r"{(\w+)}", operation.path)
+        {"name": name, "in": "path", "required": True, **parameter} for name, parameter in operation.in_path.items()
     ]
     in_query = [] if operation.query is None else query_parameters(operation.query)
     in_headers = [{"$ref": f"#/components/parameters/{_component(name)}"} for name in operation.headers]

@@ -130,6 +130,13 @@ OPERATIONS = (
     ),
     Operation(
         path="/problems/{slug}",
+        in_path={
+            "slug": {
+                "description": "The end of a problem's type.",
+                "schema": {"type": "string", "pattern": "^[a-z0-9-]+$"},
+                "example": "order-not-found",
+            }
+        },
         view=explain_problem,
         scope=OPEN,
         tag=SERVICE,

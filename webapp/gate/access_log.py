@@ -2,6 +2,8 @@
 
 import logging
 import time
+from collections.abc import Collection
+from functools import partial
 
 from flask import Flask, Response, g, request
 
@@ -9,12 +11,11 @@ from core.logs import bind
 
 logger = logging.getLogger(__name__)
 
-PROBES = {"livez", "readyz"}
 
-
-def init_app(app: Flask) -> None:
+def init_app(app: Flask, probes: Collection[str]) -> None:
+    """`probes` are the endpoints that come too often to be logged above DEBUG."""
     app.before_request(_begin)
-    app.after_request(_log)
+    app.after_request(partial(_log, probes))
 
 
 def _begin() -> None:
@@ -22,10 +23,10 @@ def _begin() -> None:
     bind(method=request.method, route=_route())
 
 
-def _log(response: Response) -> Response:
+def _log(probes: Collection[str], response: Response) -> Response:
     duration = round((time.perf_counter() - g.began) * 1000, 1)
     fields = {"status": response.status_code, "duration_ms": duration}
-    level = logging.DEBUG if request.endpoint in PROBES else logging.INFO
+    level = logging.DEBUG if request.endpoint in probes else logging.INFO
     logger.log(level, "%s %s %s in %s ms", request.method, _route(), response.status_code, duration, extra=fields)
     return response
 

@@ -1,7 +1,7 @@
 """How many requests an address and a key may make. Counted in Redis, or per process while that is away."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
@@ -9,8 +9,6 @@ from flask import Flask, g, request
 from flask_limiter import Limiter, RequestLimit
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-
-from webapp.gate.access_log import PROBES
 
 REDIS_SECONDS = 0.1  # more than that, and the count goes on in memory
 IN_MEMORY = "memory://"  # instead of a Redis' URL: each process counts for itself
@@ -35,9 +33,9 @@ class LimitReached(Exception):
         }
 
 
-def limit_addresses(app: Flask, limit: str, redis_url: str) -> None:
+def limit_addresses(app: Flask, limit: str, redis_url: str, probes: Collection[str]) -> None:
     """Of all requests but probes; before keys are looked at, so that nobody can try many."""
-    _limiter(app, limit, redis_url, name="address", key_func=_address, exempt=lambda: request.endpoint in PROBES)
+    _limiter(app, limit, redis_url, name="address", key_func=_address, exempt=lambda: request.endpoint in probes)
 
 
 def limit_keys(app: Flask, limit: str, redis_url: str) -> None:

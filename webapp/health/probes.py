@@ -39,6 +39,7 @@ OPERATIONS = (
         path="/livez",
         view=livez,
         scope=OPEN,
+        is_probe=True,
         tag=SERVICE,
         summary="Whether the process runs",
         answers=(Answer(description="It runs.", model=Liveness, example={"status": "alive"}),),
@@ -48,6 +49,7 @@ OPERATIONS = (
         path="/readyz",
         view=readyz,
         scope=OPEN,
+        is_probe=True,
         tag=SERVICE,
         summary="Whether it can serve",
         answers=(
