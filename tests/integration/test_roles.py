@@ -117,7 +117,7 @@ def test_its_keys_are_read_but_made_by_the_owner(
     assert placed.status_code == 201
     with guarded_app.app_context():
         guarded_app.extensions["sqlalchemy"].engine.dispose()
-    refused = role_app.test_cli_runner().invoke(args=["api-keys", "create", "shop", "--scope", "admin"])
+    refused = role_app.test_cli_runner().invoke(args=["api-keys", "create", "shop", "--scope", "orders:read"])
     assert refused.exit_code == 1
     assert "permission denied" in refused.output
 

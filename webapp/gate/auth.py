@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final, Literal
 
 from flask import Flask, current_app, g, request
+from werkzeug.exceptions import NotFound
 
 from core import api_keys
 from core.api_keys import ANONYMOUS, ApiKey, MalformedKey, Scope
@@ -33,10 +34,10 @@ class MissingKey(Exception):
 
 
 class MissingScope(Exception):
-    """The key is good, but not for this; `needed` is the scope, or None where none would do."""
+    """The key is good, but has not the scope that is needed."""
 
-    def __init__(self, needed: Scope | None) -> None:
-        super().__init__(f"The key has not the scope {needed}." if needed else "No key opens this.")
+    def __init__(self, needed: Scope) -> None:
+        super().__init__(f"The key has not the scope {needed}.")
         self.needed = needed
 
 
@@ -77,15 +78,19 @@ class KeyCache:
 
 
 def init_app(app: Flask, scopes: Mapping[str, Scope | Literal["open"]], *, required: bool) -> None:
-    """`scopes` has every endpoint; one that is missing is open to nobody."""
+    """`scopes` has every endpoint; one that is missing answers 404, whatever the key."""
     app.extensions[CACHE] = KeyCache()
     app.before_request(partial(_require_key, scopes) if required else _require_this_machine)
 
 
 def _require_key(scopes: Mapping[str, Scope | Literal["open"]]) -> None:
-    """Raises MissingKey, KeyRefused, MissingScope. No route needs no key: its answer is 404 or 405."""
+    """Raises MissingKey, KeyRefused, MissingScope. A path without a route needs no key: its answer is 404 or 405."""
     g.actor = ANONYMOUS
-    needed = OPEN if request.endpoint is None else scopes.get(request.endpoint)
+    if request.endpoint is None:
+        return
+    needed = scopes.get(request.endpoint)
+    if needed is None:
+        raise NotFound
     if needed == OPEN:
         return
     cache: KeyCache = current_app.extensions[CACHE]

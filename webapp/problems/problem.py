@@ -51,9 +51,7 @@ class WithVersion(ProblemDocument):
 
 
 class WithNeededScope(ProblemDocument):
-    """`needed_scope` is null where no scope would do."""
-
-    needed_scope: Scope | None
+    needed_scope: Scope
 
 
 class WithWhatIsShown(ProblemDocument):

@@ -100,9 +100,19 @@ def test_the_open_routes_ask_for_nothing(guarded: FlaskClient) -> None:
 def test_a_route_that_nobody_listed_is_open_to_nobody(guarded_app: Flask, guarded: FlaskClient, keys: Keys) -> None:
     guarded_app.add_url_rule("/forgotten", "forgotten", lambda: "open")
 
-    assert_refused(guarded.get("/forgotten"), error=None)
-    answer = guarded.get("/forgotten", headers=bearing(keys.create(*EVERY_SCOPE).text))
-    problem(answer, 403, "scope-required")
+    problem(guarded.get("/forgotten"), 404, "not-found")
+    problem(guarded.get("/forgotten", headers=bearing(keys.create(*EVERY_SCOPE).text)), 404, "not-found")
+
+
+def test_a_scope_of_another_release_leaves_a_key_its_own(
+    guarded: FlaskClient, keys: Keys, sessions: sessionmaker[Session]
+) -> None:
+    good = bearing(keys.create(Scope.ORDERS_READ).text)
+    with sessions.begin() as session:
+        session.execute(text("UPDATE api_keys SET scopes = scopes || ARRAY['admin']"))
+
+    assert guarded.get("/orders", headers=good).status_code == 200
+    problem(guarded.post("/orders", headers=good, json=BODY), 403, "scope-required")
 
 
 @pytest.mark.parametrize(
