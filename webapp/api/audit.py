@@ -11,7 +11,7 @@ from core.api_keys import Scope
 from core.read_models.history import audit_trail, changes, details_at_version
 from webapp.api import fields
 from webapp.api.fields import Strict
-from webapp.api.operation import QUERIES, Answer, Operation
+from webapp.api.operation import Answer, Operation
 from webapp.api.queries import EXAMPLE_ITEM, OrderItemAnswer
 from webapp.api.requests import read_query
 from webapp.database import db
@@ -93,7 +93,7 @@ EXAMPLE_CHANGES = [
     {"field": "items_total", "before": Decimal("0.00"), "after": Decimal("80000.00")},
     {"field": "items/0", "before": None, "after": EXAMPLE_ITEM},
 ]
-PROBLEMS = (problems.INVALID, problems.NOT_FOUND, problems.ORDER_NOT_FOUND, problems.EVENT_UNKNOWN)
+PROBLEMS = (problems.ORDER_NOT_FOUND, problems.EVENT_UNKNOWN)
 
 OPERATIONS = (
     Operation(
@@ -101,7 +101,6 @@ OPERATIONS = (
         in_path=fields.ORDER_ID_IN_PATH,
         view=show_events,
         scope=Scope.ORDERS_READ,
-        tag=QUERIES,
         summary="Show an order's past, event by event",
         query=NoQuery,
         answers=(
@@ -133,7 +132,6 @@ OPERATIONS = (
         in_path=fields.ORDER_ID_IN_PATH,
         view=show_diff,
         scope=Scope.ORDERS_READ,
-        tag=QUERIES,
         summary="Show what changed between two versions",
         query=DiffQuery,
         answers=(

@@ -17,7 +17,7 @@ from core.orders import values
 from core.orders.commands import AddOrderItem, CancelOrder, ConfirmOrder, OrderCommand, PlaceOrder, ShipOrder
 from webapp.api import fields, header_fields, headers
 from webapp.api.fields import Strict, described
-from webapp.api.operation import COMMANDS, Answer, Operation
+from webapp.api.operation import Answer, Operation
 from webapp.api.requests import read_body
 from webapp.api.waiting import order_is_shown
 from webapp.database import db
@@ -137,13 +137,10 @@ class Accepted(BaseModel):
 
 HEADERS = (header_fields.IDEMPOTENCY_KEY, header_fields.IF_MATCH, header_fields.PREFER, header_fields.REQUEST_ID)
 PROBLEMS = (
-    problems.NOT_JSON,
     problems.INVALID_HEADER,
     problems.CONCURRENT_CHANGE,
-    problems.TOO_LARGE,
-    problems.UNSUPPORTED,
-    problems.INVALID,
     problems.KEY_REUSED,
+    problems.ORDER_HAS_MOVED_ON,
 )
 
 
@@ -182,7 +179,6 @@ def change(
         in_path=fields.ORDER_ID_IN_PATH,
         view=view,
         scope=Scope.ORDERS_WRITE,
-        tag=COMMANDS,
         summary=summary,
         description=description,
         headers=HEADERS,
@@ -192,10 +188,8 @@ def change(
         answers=(accepted(200, version),),
         problems=(
             *PROBLEMS,
-            problems.NOT_FOUND,
             problems.ORDER_NOT_FOUND,
             problems.REFUSED_BY_STATUS,
-            problems.ORDER_HAS_MOVED_ON,
             problems.EVENT_UNKNOWN,
         ),
         follows=follows,
@@ -210,13 +204,12 @@ OPERATIONS = (
         path="/orders",
         view=place_order,
         scope=Scope.ORDERS_WRITE,
-        tag=COMMANDS,
         summary="Place an order",
         headers=HEADERS,
         body=PlaceOrderBody,
         example={"customer_name": "山田太郎", "total_amount": Decimal("83000.00")},
         answers=(accepted(201, 1, header_fields.LOCATION),),
-        problems=(*PROBLEMS, problems.ORDER_ALREADY_PLACED, problems.ORDER_HAS_MOVED_ON),
+        problems=(*PROBLEMS, problems.ORDER_ALREADY_PLACED),
         follows=("add_item", "cancel_order", "show_order", "show_events"),
     ),
     change(

@@ -14,7 +14,12 @@ from webapp.gate.auth import OPEN
 from webapp.problems import catalogue as problems
 from webapp.problems.problem import Problem
 
-COMMANDS, QUERIES, SERVICE = "Commands", "Queries", "Service"  # tags
+COMMANDS, QUERIES, SERVICE = "Commands", "Queries", "Service"
+TAGS: Mapping[Scope | Literal["open"], str] = {
+    Scope.ORDERS_WRITE: COMMANDS,
+    Scope.ORDERS_READ: QUERIES,
+    OPEN: SERVICE,
+}
 
 Problems = tuple[Problem, ...]
 
@@ -25,6 +30,7 @@ EVERYWHERE = (
     problems.TOO_MANY_REQUESTS,
     problems.INTERNAL,
 )
+WITH_A_BODY = (problems.NOT_JSON, problems.TOO_LARGE, problems.UNSUPPORTED, problems.INVALID)
 BEHIND_A_KEY = (
     *EVERYWHERE,
     problems.KEY_REQUIRED,
@@ -53,9 +59,9 @@ class Operation:
     """The view's name is Flask's endpoint and the contract's operationId.
 
     `path` marks its parameters as OpenAPI does, /orders/{order_id}, and `in_path` describes each. `example` is a body.
-    Machines ask a probe every few seconds: it is not limited, and logged at DEBUG.
-    `follows` names the operations that can come next, for the order in the answer; `link` holds what they take from
-    that answer beside the order's id, as OpenAPI's runtime expressions.
+    `problems` are those that no other field implies. Machines ask a probe every few seconds: it is not limited, and
+    logged at DEBUG. `follows` names the operations that can come next, for the order in the answer; `link` holds what
+    they take from that answer beside the order's id, as OpenAPI's runtime expressions.
     """
 
     path: str
@@ -63,7 +69,6 @@ class Operation:
     view: Callable[..., ResponseReturnValue]
     scope: Scope | Literal["open"]
     method: str = "get"
-    tag: str
     summary: str
     description: str = ""
     headers: tuple[str, ...] = (header_fields.REQUEST_ID,)
@@ -72,7 +77,7 @@ class Operation:
     example: Mapping[str, object] = field(default_factory=dict)
     query: type[BaseModel] | None = None
     answers: tuple[Answer, ...]
-    problems: Problems
+    problems: Problems = ()
     is_probe: bool = False
     follows: tuple[str, ...] = ()
     link: Mapping[str, object] = field(default_factory=dict)
@@ -80,6 +85,10 @@ class Operation:
     @property
     def name(self) -> str:
         return self.view.__name__
+
+    @property
+    def tag(self) -> str:
+        return TAGS[self.scope]
 
     @property
     def needs_no_value(self) -> bool:
@@ -94,5 +103,11 @@ class Operation:
 
     @property
     def every_problem(self) -> Problems:
-        """Its own, then those that every operation has, or every one behind a key."""
-        return (*self.problems, *(EVERYWHERE if self.scope == OPEN else BEHIND_A_KEY))
+        """Those of reading the request, its own, and those that every operation has, or every one behind a key."""
+        return (
+            *(WITH_A_BODY if self.body else ()),
+            *((problems.INVALID,) if self.query else ()),
+            *((problems.NOT_FOUND,) if self.in_path else ()),
+            *self.problems,
+            *(EVERYWHERE if self.scope == OPEN else BEHIND_A_KEY),
+        )

@@ -26,7 +26,7 @@ from core.read_models.wiring import PROJECTORS
 from webapp.api import fields, header_fields, headers
 from webapp.api.cursor import encode_cursor
 from webapp.api.fields import Strict
-from webapp.api.operation import QUERIES, Answer, Operation
+from webapp.api.operation import Answer, Operation
 from webapp.api.requests import read_query
 from webapp.api.waiting import order_is_shown, position_is_shown
 from webapp.database import db, read_session, release
@@ -250,31 +250,28 @@ OPERATIONS = (
         path="/orders",
         view=list_orders,
         scope=Scope.ORDERS_READ,
-        tag=QUERIES,
         summary="List orders",
         description="Newest placed first. Parameters combine.",
         headers=LIST_HEADERS,
         query=OrdersQuery,
         answers=(PAGE,),
-        problems=(problems.INVALID, problems.NO_SUCH_POSITION, problems.READ_MODEL_BEHIND),
+        problems=(problems.NO_SUCH_POSITION, problems.READ_MODEL_BEHIND),
     ),
     Operation(
         path="/orders/status/{status}",
         in_path={"status": {"description": "A state of orders.", "schema": fields.STATUS, "example": "pending"}},
         view=list_orders_of_status,
         scope=Scope.ORDERS_READ,
-        tag=QUERIES,
         summary="List the orders in one state",
         headers=LIST_HEADERS,
         query=OrdersOfStatusQuery,
         answers=(PAGE,),
-        problems=(problems.INVALID, problems.NO_SUCH_POSITION, problems.READ_MODEL_BEHIND, problems.NOT_FOUND),
+        problems=(problems.NO_SUCH_POSITION, problems.READ_MODEL_BEHIND),
     ),
     Operation(
         path="/orders/statistics",
         view=show_statistics,
         scope=Scope.ORDERS_READ,
-        tag=QUERIES,
         summary="Count orders, and sum the revenue",
         headers=LIST_HEADERS,
         query=StatisticsQuery,
@@ -292,14 +289,13 @@ OPERATIONS = (
                 },
             ),
         ),
-        problems=(problems.INVALID, problems.NO_SUCH_POSITION, problems.READ_MODEL_BEHIND),
+        problems=(problems.NO_SUCH_POSITION, problems.READ_MODEL_BEHIND),
     ),
     Operation(
         path="/orders/{order_id}",
         in_path=fields.ORDER_ID_IN_PATH,
         view=show_order,
         scope=Scope.ORDERS_READ,
-        tag=QUERIES,
         summary="Show an order",
         description="As it is, or as it was; at most one of min_version, version and as_of may be given.",
         headers=(header_fields.IF_NONE_MATCH, header_fields.PREFER, header_fields.REQUEST_ID),
@@ -319,8 +315,6 @@ OPERATIONS = (
             ),
         ),
         problems=(
-            problems.INVALID,
-            problems.NOT_FOUND,
             problems.ORDER_NOT_FOUND,
             problems.EVENT_UNKNOWN,
             problems.NO_SUCH_VERSION,

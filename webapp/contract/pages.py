@@ -8,11 +8,10 @@ from flask.typing import ResponseReturnValue
 from pydantic import BaseModel
 from werkzeug.exceptions import NotFound
 
-from webapp.api.operation import SERVICE, Answer, Operation
+from webapp.api.operation import Answer, Operation
 from webapp.contract.document import document
 from webapp.contract.reading import chapters
 from webapp.gate.auth import OPEN
-from webapp.problems import catalogue as problems
 from webapp.problems.catalogue import PROBLEMS
 from webapp.problems.problem import Problem
 
@@ -98,7 +97,6 @@ OPERATIONS = (
         path="/",
         view=show_start,
         scope=OPEN,
-        tag=SERVICE,
         summary="Where to start",
         answers=(
             Answer(
@@ -108,25 +106,20 @@ OPERATIONS = (
                 example={"links": {"list_orders": "/orders", "show_contract": "/openapi.json", "show_docs": "/docs"}},
             ),
         ),
-        problems=(),
     ),
     Operation(
         path="/openapi.json",
         view=show_contract,
         scope=OPEN,
-        tag=SERVICE,
         summary="This contract",
         answers=(Answer(description="OpenAPI 3.1."),),
-        problems=(),
     ),
     Operation(
         path="/docs",
         view=show_docs,
         scope=OPEN,
-        tag=SERVICE,
         summary="This contract, for people",
         answers=(Answer(description="A page.", media_types=("text/html",)),),
-        problems=(),
     ),
     Operation(
         path="/problems/{slug}",
@@ -139,9 +132,7 @@ OPERATIONS = (
         },
         view=explain_problem,
         scope=OPEN,
-        tag=SERVICE,
         summary="What a problem's type means, and what to do",
         answers=(Answer(description="A page, or plain text.", media_types=("text/plain", "text/html")),),
-        problems=(problems.NOT_FOUND,),
     ),
 )

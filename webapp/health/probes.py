@@ -5,7 +5,7 @@ from typing import Literal
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel
 
-from webapp.api.operation import SERVICE, Answer, Operation
+from webapp.api.operation import Answer, Operation
 from webapp.gate.auth import OPEN
 from webapp.health.readiness import OK, checks
 from webapp.problems.catalogue import NOT_READY, NotReady
@@ -40,17 +40,14 @@ OPERATIONS = (
         view=livez,
         scope=OPEN,
         is_probe=True,
-        tag=SERVICE,
         summary="Whether the process runs",
         answers=(Answer(description="It runs.", model=Liveness, example={"status": "alive"}),),
-        problems=(),
     ),
     Operation(
         path="/readyz",
         view=readyz,
         scope=OPEN,
         is_probe=True,
-        tag=SERVICE,
         summary="Whether it can serve",
         answers=(
             Answer(
