@@ -69,9 +69,10 @@ class Enqueuer:
         if not self._waiting:
             return
         began = time.monotonic()
-        hints = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        taken = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        hints = [hint for hint in taken if _is_worth_sending(hint)]
         try:
-            self._send([hint for hint in hints if _is_worth_sending(hint)])
+            self._send(hints)
         except Exception as error:  # whatever it is, the events are stored and the answers must go out
             for hint in hints:
                 hint.context.run(_tell_not_enqueued, hint, error)
