@@ -39,8 +39,8 @@ def fold(session: Session, sums: Sums) -> None:
 def recount(session: Session, sums: Sums) -> None:
     """Set them to what the rows add up to, while rows change. To be the first in its transaction.
 
-    One statement, hence one moment: changes of transactions that it does not see stay, as it does not count their rows.
-    Folding has to stand still, or changes that it has moved would be counted again."""
+    One statement counts, hence one moment: changes of transactions that it does not see stay, as it does not count
+    their rows. Others' folding has to stand still, or changes that it has moved would be counted again."""
     session.execute(BE_ALONE, {"name": sums.table.name})
     columns = ", ".join([*sums.key, *sums.counted])
     session.execute(
@@ -50,6 +50,7 @@ def recount(session: Session, sums: Sums) -> None:
             SELECT {columns}, false FROM ({sums.select.format(rows=sums.of.name)}) AS counted
         """)
     )
+    session.execute(_statements(sums)["fold"])
 
 
 def _by_key(sums: Sums, rows: Any) -> Mapping[tuple[Any, ...], Row[Any]]:

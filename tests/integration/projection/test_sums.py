@@ -105,6 +105,7 @@ def test_rows_changed_by_hand_are_found_and_counted_again(sessions: Sessions) ->
 
     recount(sessions)
     assert counted(sessions).shipped_count == 1
+    assert value(sessions, "SELECT count(*) FROM order_statistics WHERE NOT folded") == 0
 
     project_all(sessions, ORDER_ID)
     assert counted(sessions).shipped_count == 2
