@@ -24,8 +24,8 @@ from core.projection.catch_up import catch_up as run_catch_up
 from core.projection.parking import project_patiently
 from core.read_models.wiring import PROJECTORS
 from core.safe_errors import describe, is_transient, waited_for_lock
-from core.settings import Settings
 from worker.app import app
+from worker.settings import settings
 
 logger = logging.getLogger(__name__)
 
@@ -91,8 +91,7 @@ class Process:
     """What a worker process keeps from task to task: its connections, and the thread that projects."""
 
     def __init__(self) -> None:
-        self.settings = Settings.load()
-        self.sessions = derived_session_factory(self.settings.database_url, lock_timeout=LONGEST_LOCK)
+        self.sessions = derived_session_factory(settings().database_url, lock_timeout=LONGEST_LOCK)
         self.hints = Hints(self.project)
 
     def project(self, order_ids: Sequence[str]) -> None:
@@ -102,7 +101,7 @@ class Process:
 
     def _project_into(self, name: str, order_ids: Sequence[str]) -> None:
         try:
-            project_patiently(self.sessions, name, PROJECTORS[name], order_ids, self.settings.patience)
+            project_patiently(self.sessions, name, PROJECTORS[name], order_ids, settings().patience)
         except Exception as error:  # whatever it is, the next hints must find this thread alive
             if len(order_ids) > 1 and waited_for_lock(error):
                 for order_id in order_ids:  # one order's row is locked; the others need not wait for it
@@ -128,24 +127,35 @@ def finish(**_: Any) -> None:
 worker_process_shutdown.connect(finish)
 
 
+class CatchUpFailed(Exception):
+    """What stopped these read models does not pass by itself; the log has each error above this one."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(f"Catch-up failed for {', '.join(names)}.")
+
+
 @app.task
 def catch_up() -> None:
-    """Project what hints have missed, for every read model; Beat sends this."""
-    sessions, patience = process().sessions, process().settings.patience
+    """Project what hints have missed, for every read model; Beat sends this. Raises CatchUpFailed."""
+    sessions, failed = process().sessions, []
     for name, projector in PROJECTORS.items():
         try:
             with alone(sessions, name) as nobody_else:
                 if nobody_else:
-                    run_catch_up(sessions, name, projector, patience)
+                    run_catch_up(sessions, name, projector, settings().patience)
         except Exception as error:
-            if not is_transient(error):
-                raise
-            logger.warning("Catch-up of %s broke off (%s); the next one goes on.", name, describe(error))
+            unexpected = None if is_transient(error) else error
+            if unexpected:
+                failed.append(name)
+            what = (name, describe(error))
+            logger.warning("Catch-up of %s broke off (%s); the next one goes on.", *what, exc_info=unexpected)
+    if failed:
+        raise CatchUpFailed(failed)
 
 
 @app.task
 def prune_idempotency_keys() -> None:
     """Delete the keys that have expired; Beat sends this."""
     with process().sessions.begin() as session:
-        number = prune(session, timedelta(hours=process().settings.idempotency_hours))
+        number = prune(session, timedelta(hours=settings().idempotency_hours))
     logger.info("%d idempotency keys had expired.", number)

@@ -12,6 +12,7 @@ from tests.support.examples import NOON, ORDER_ID, PLACED
 from tests.support.read_side import run, value
 from worker import tasks
 from worker.app import app
+from worker.settings import settings
 
 
 def key(owner: str, request: bytes = b"request", hours: int = 24) -> IdempotencyKey:
@@ -87,10 +88,12 @@ def test_the_task_keeps_keys_for_as_long_as_the_setting_says(
     remember(sessions, key("one"))
     run(sessions, "UPDATE idempotency_keys SET created_at = now() - interval '121 minutes'")
 
+    settings.cache_clear()
     tasks.process.cache_clear()
     tasks.prune_idempotency_keys()
     tasks.process().hints.finish()
     tasks.process().sessions.kw["bind"].dispose()
+    settings.cache_clear()
     tasks.process.cache_clear()
 
     assert value(sessions, "SELECT count(*) FROM idempotency_keys") == 0

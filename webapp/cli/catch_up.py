@@ -7,7 +7,7 @@ from flask.cli import with_appcontext
 
 from core.projection.catch_up import catch_up
 from core.read_models.wiring import PROJECTORS
-from core.safe_errors import describe
+from core.safe_errors import describe, trace
 from webapp.cli.common import database_faults, patience
 from webapp.database import unhurried_sessions as sessions
 
@@ -20,8 +20,14 @@ def catch_up_command() -> None:
     Beat does the same every few seconds."""
     failed = False
     for name, projector in PROJECTORS.items():
-        with database_faults():
-            result = catch_up(sessions(), name, projector, patience())
+        try:
+            with database_faults():
+                result = catch_up(sessions(), name, projector, patience())
+        except Exception as error:  # whatever it is, the other read models go on
+            failed = True
+            why = error.format_message() if isinstance(error, click.ClickException) else trace(error)
+            click.echo(f"{name}: {why}", err=True)
+            continue
         click.echo(f"{name}: {result.events} events checked, {result.projected} orders brought up to date")
         for failure in result.failures.values():
             where = f"order {failure.order_id} stopped before version {failure.version}"

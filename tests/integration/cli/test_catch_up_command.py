@@ -4,9 +4,10 @@ import pytest
 from flask.testing import FlaskCliRunner
 from sqlalchemy.orm import Session, sessionmaker
 
+from core.read_models.wiring import PROJECTORS
 from tests.support.examples import LAPTOP_ADDED, ORDER_ID, PLACED
 from tests.support.failing import end_pauses
-from tests.support.read_side import append_placed, project_all, shown
+from tests.support.read_side import append_placed, project_all, run, shown
 from tests.support.streams import append
 
 pytestmark = pytest.mark.usefixtures("two_read_models")
@@ -41,3 +42,42 @@ def test_an_order_that_fails_is_named_each_time_it_is_tried(
         assert f"details: {stopped}" in result.stderr
         end_pauses(sessions)
     assert shown(sessions) == {ORDER_ID: 1, "ORDER-002": 1}
+
+
+def test_a_read_model_that_fails_is_named_and_holds_no_other_back(
+    sessions: sessionmaker[Session], runner: FlaskCliRunner
+) -> None:
+    append_placed(sessions, ORDER_ID)
+    run(sessions, "ALTER TABLE projector_checkpoints ADD CONSTRAINT damaged CHECK (projector <> 'summary')")
+
+    result = runner.invoke(args=["catch-up"])
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith("summary: The database failed; run the command again. (CheckViolation: ")
+    assert result.stdout == "details: 1 events checked, 1 orders brought up to date\n"
+
+
+def test_a_mistake_in_a_read_model_shows_its_traceback_and_holds_no_other_back(
+    sessions: sessionmaker[Session], runner: FlaskCliRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append_placed(sessions, ORDER_ID)
+    monkeypatch.setattr(PROJECTORS["summary"], "tables", ())
+
+    result = runner.invoke(args=["catch-up"])
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith("summary: Traceback (most recent call last):")
+    assert "IndexError" in result.stderr
+    assert result.stdout == "details: 1 events checked, 1 orders brought up to date\n"
+
+
+def test_a_database_that_is_not_migrated_is_a_sentence_per_read_model(
+    sessions: sessionmaker[Session], runner: FlaskCliRunner
+) -> None:
+    run(sessions, "ALTER TABLE projection_failures RENAME TO away")
+
+    result = runner.invoke(args=["catch-up"])
+
+    why = 'UndefinedTable: relation "projection_failures" does not exist'
+    sentence = f"The database is not migrated; run `flask db upgrade`. ({why})"
+    assert (result.exit_code, result.output) == (1, f"summary: {sentence}\ndetails: {sentence}\n")

@@ -183,7 +183,7 @@ def test_a_retry_needs_one_order_or_all(runner: FlaskCliRunner, arguments: list[
     assert "Error: Name one order, or give --all.\n" in result.output
 
 
-@pytest.mark.parametrize("command", [["parked", "list"], ["status"], ["catch-up"], ["verify"]])
+@pytest.mark.parametrize("command", [["parked", "list"], ["status"], ["verify"]])
 def test_a_database_that_is_not_migrated_is_one_sentence(
     sessions: sessionmaker[Session], runner: FlaskCliRunner, command: list[str]
 ) -> None:

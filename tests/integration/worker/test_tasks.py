@@ -15,6 +15,7 @@ from tests.support.read_side import append_placed, project_all, run, shown, valu
 from tests.support.streams import append
 from tests.support.waiting import wait_for_lock
 from worker import tasks
+from worker.settings import settings
 
 SUMMARY, DETAILS = "order_summary_read_models", "order_details_read_models"
 
@@ -22,11 +23,13 @@ SUMMARY, DETAILS = "order_summary_read_models", "order_details_read_models"
 @pytest.fixture(autouse=True)
 def worker(app: Flask) -> Iterator[None]:
     """A worker of the test's own; the application has named its database."""
+    settings.cache_clear()
     tasks.process.cache_clear()
     process = tasks.process()
     yield
     process.hints.finish()
     process.sessions.kw["bind"].dispose()
+    settings.cache_clear()
     tasks.process.cache_clear()
 
 
@@ -109,3 +112,16 @@ def test_a_read_model_whose_table_is_missing_is_logged_and_holds_no_other_back(
     run(sessions, f"ALTER TABLE away RENAME TO {SUMMARY}")
     tasks.catch_up()
     assert shown(sessions, SUMMARY) == {ORDER_ID: 1}
+
+
+def test_a_read_model_that_catch_up_cannot_help_is_named_and_holds_no_other_back(
+    sessions: sessionmaker[Session], caplog: pytest.LogCaptureFixture
+) -> None:
+    append_placed(sessions, ORDER_ID)
+    run(sessions, "ALTER TABLE projector_checkpoints ADD CONSTRAINT damaged CHECK (projector <> 'summary')")
+
+    with pytest.raises(tasks.CatchUpFailed, match="summary"):
+        tasks.catch_up()
+
+    assert shown(sessions, DETAILS) == {ORDER_ID: 1}
+    assert "Catch-up of summary broke off (CheckViolation: " in caplog.text
