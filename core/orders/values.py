@@ -66,10 +66,14 @@ def unit_price(value: object) -> Decimal:
 
 
 def quantity(value: object) -> int:
-    """A whole number from 1; a Decimal such as 2.0 counts as whole, as in JSON Schema."""
-    number = _number("quantity", value)
-    if not 0 < number <= LARGEST_QUANTITY or number != number.to_integral_value():
-        raise InvalidValue("quantity", f"must be a whole number from 1 to {LARGEST_QUANTITY}")
+    return whole_number("quantity", value, LARGEST_QUANTITY)
+
+
+def whole_number(field: str, value: object, largest: int) -> int:
+    """From 1; a Decimal such as 2.0 counts as whole, as in JSON Schema."""
+    number = _number(field, value)
+    if not 0 < number <= largest or number != number.to_integral_value():
+        raise InvalidValue(field, f"must be a whole number from 1 to {largest}")
     return int(number)
 
 

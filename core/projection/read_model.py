@@ -5,7 +5,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from sqlalchemy import BigInteger, Boolean, Column, Identity, Index, Integer, Table, Text, text
+from sqlalchemy import BigInteger, Boolean, Column, Identity, Index, Table, Text, text
+from sqlalchemy.schema import SchemaItem
 
 from core.database import metadata
 from core.event_sourcing.event_store import RecordedEvent
@@ -23,15 +24,9 @@ class Row(Protocol):
 SomeRow = TypeVar("SomeRow", bound=Row)
 
 
-def order_table(name: str, *columns: Column[Any]) -> Table:
-    """A first table: one row per order, with its version."""
-    version = Column("version", Integer, nullable=False)
-    return Table(name, metadata, Column("order_id", Text, primary_key=True), version, *columns)
-
-
-def part_table(name: str, *columns: Column[Any]) -> Table:
-    """Parts of an order, each known by what else is in the primary key."""
-    return Table(name, metadata, Column("order_id", Text, primary_key=True), *columns)
+def order_table(name: str, *others: SchemaItem) -> Table:
+    """A row per order, or, if other columns are in the primary key too, parts of orders."""
+    return Table(name, metadata, Column("order_id", Text, primary_key=True), *others)
 
 
 class Sums:

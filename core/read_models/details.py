@@ -5,24 +5,22 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple, assert_never
 
-from sqlalchemy import Column, Integer, Numeric, Table, Text, select
+from sqlalchemy import Column, Integer, Numeric, Text, select
 from sqlalchemy.orm import Session
 
-from core.database import metadata
 from core.event_sourcing.event_store import RecordedEvent
 from core.orders import events
-from core.projection.read_model import ReadModel, Values, part_table
+from core.projection.read_model import ReadModel, Values, order_table
 from core.read_models.header import OrderHeader, evolve_header, header_columns, header_values
 
-order_details = Table(
+order_details = order_table(
     "order_details_read_models",
-    metadata,
     *header_columns(),
     Column("items_total", Numeric(26, 2), nullable=False),
 )
 
 # An item is known by the version of the event that added it, so adding it twice is adding it once.
-order_items = part_table(
+order_items = order_table(
     "order_item_read_models",
     Column("version", Integer, primary_key=True),
     Column("product_name", Text, nullable=False),

@@ -74,9 +74,8 @@ def evolve_header(kind: type[SomeHeader], header: SomeHeader | None, recorded: R
 
 
 def header_columns() -> list[Column[Any]]:
-    """One column per field of OrderHeader, for a table with a row per order."""
+    """One column per field of OrderHeader but the first, for a table with a row per order."""
     return [
-        Column("order_id", Text, primary_key=True),
         Column("customer_name", Text, nullable=False),
         Column("status", Text, nullable=False),
         Column("total_amount", Numeric(14, 2), nullable=False),

@@ -5,17 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import ColumnElement, FromClause, Index, Table, select, tuple_
+from sqlalchemy import ColumnElement, FromClause, Index, select, tuple_
 from sqlalchemy.orm import Session
 
-from core.database import metadata
 from core.event_sourcing.event_store import RecordedEvent
-from core.projection.read_model import ReadModel, Sums, Values
+from core.projection.read_model import ReadModel, Sums, Values, order_table
 from core.read_models.header import OrderHeader, evolve_header, header_columns, header_values
 
-order_summaries = Table(
+order_summaries = order_table(
     "order_summary_read_models",
-    metadata,
     *header_columns(),
     Index(None, "placed_at", "order_id"),
     Index(None, "status", "placed_at", "order_id"),
