@@ -80,7 +80,16 @@ def test_both_name_the_same_essential_path() -> None:
     english, japanese = PATH.findall(ENGLISH), PATH.findall(JAPANESE)
 
     assert english == japanese
-    assert 0 < len(english) <= 20
+
+
+def test_the_essential_path_is_read_in_an_hour() -> None:
+    """At most 20 files that are there, under 2,000 lines in all."""
+    files = [ROOT / path for path in PATH.findall(ENGLISH)]
+    lines = {file: len(file.read_text().splitlines()) for file in files if file.is_file()}
+
+    assert [file for file in files if file not in lines] == []
+    assert 0 < len(files) <= 20
+    assert sum(lines.values()) < 2000
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
