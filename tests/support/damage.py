@@ -109,7 +109,7 @@ def columns() -> Iterator[tuple[str, str, Column[object], str]]:
     for column in order_summaries.columns:
         yield "summary", column.name, column, ""
     for column in order_details.columns:
-        yield "details", column.name if column.name == "items_total" else f"{column.name}", column, ""
+        yield "details", column.name, column, ""
     for column in order_items.columns:
         if column.name != "version":  # by which an item is known: see ROWS
             yield "details", f"{ITEMS}.3.{column.name}", column, " AND version = 3"

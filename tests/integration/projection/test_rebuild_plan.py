@@ -21,8 +21,6 @@ from tests.support.rebuilding import assert_equal_to_events, build_gate, closed,
 from tests.support.streams import append
 from tests.support.waiting import wait_for_lock
 
-pytestmark = pytest.mark.usefixtures("two_read_models")
-
 Sessions = sessionmaker[Session]
 
 RANGES = text("SELECT from_id, until_id, events FROM rebuild_ranges WHERE rebuild_id = :id ORDER BY number")
@@ -63,7 +61,7 @@ def test_rows_without_events_are_removed_even_from_an_empty_log(sessions: Sessio
     result = runner.invoke(args=["rebuild"])
 
     assert result.exit_code == 0
-    assert "summary, details: 0 events in" in result.output
+    assert f"{', '.join(PROJECTORS)}: 0 events in" in result.output
     assert rows(sessions)["order_item_read_models"] == []
 
 
