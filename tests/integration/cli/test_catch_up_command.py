@@ -10,6 +10,10 @@ from tests.support.failing import end_pauses
 from tests.support.read_side import append_placed, project_all, run, shown
 from tests.support.streams import append
 
+OTHERS_CAUGHT_UP = [
+    f"{name}: 1 events checked, 1 orders brought up to date" for name in PROJECTORS if name != "summary"
+]
+
 
 def test_it_says_what_it_did(sessions: sessionmaker[Session], runner: FlaskCliRunner) -> None:
     append_placed(sessions, ORDER_ID, "ORDER-002")
@@ -49,7 +53,7 @@ def test_a_read_model_that_fails_is_named_and_holds_no_other_back(
 
     assert result.exit_code == 1
     assert result.stderr.startswith("summary: The database failed; run the command again. (CheckViolation: ")
-    assert result.stdout == "details: 1 events checked, 1 orders brought up to date\n"
+    assert result.stdout.splitlines() == OTHERS_CAUGHT_UP
 
 
 def test_a_mistake_in_a_read_model_shows_its_traceback_and_holds_no_other_back(
@@ -63,7 +67,7 @@ def test_a_mistake_in_a_read_model_shows_its_traceback_and_holds_no_other_back(
     assert result.exit_code == 1
     assert result.stderr.startswith("summary: Traceback (most recent call last):")
     assert "IndexError" in result.stderr
-    assert result.stdout == "details: 1 events checked, 1 orders brought up to date\n"
+    assert result.stdout.splitlines() == OTHERS_CAUGHT_UP
 
 
 def test_a_database_that_is_not_migrated_is_a_sentence_per_read_model(
@@ -75,4 +79,4 @@ def test_a_database_that_is_not_migrated_is_a_sentence_per_read_model(
 
     why = 'UndefinedTable: relation "projection_failures" does not exist'
     sentence = f"The database is not migrated; run `flask db upgrade`. ({why})"
-    assert (result.exit_code, result.output) == (1, f"summary: {sentence}\ndetails: {sentence}\n")
+    assert (result.exit_code, result.output) == (1, "".join(f"{name}: {sentence}\n" for name in PROJECTORS))
