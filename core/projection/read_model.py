@@ -2,7 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from sqlalchemy import BigInteger, Boolean, Column, Identity, Index, Table, Text, text
@@ -86,3 +86,13 @@ class ReadModel(ABC, Generic[SomeRow]):
     @abstractmethod
     def from_tables(self, stored: Sequence[Sequence[Values]]) -> SomeRow:
         """The row that `to_tables` has written; parts come in any order."""
+
+
+def keep_sums(models: Mapping[str, ReadModel[Any]], sums: Mapping[str, Sums]) -> None:
+    """Let each read model's writer keep the sums over its first table. Raises ValueError for sums over another."""
+    first = [model.tables[0] for model in models.values()]
+    for name, each in sums.items():
+        if each.of not in first:
+            raise ValueError(f"The sums {name} are of {each.of.name}, which is not the first table of a read model.")
+    for model in models.values():
+        model.sums = tuple(each for each in sums.values() if each.of is model.tables[0])

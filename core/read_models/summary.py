@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, FromClause, Index, select, tuple_
 from sqlalchemy.orm import Session
 
 from core.event_sourcing.event_store import RecordedEvent
-from core.projection.read_model import ReadModel, Sums, Values, order_table
+from core.projection.read_model import ReadModel, Values, order_table
 from core.read_models.header import OrderHeader, evolve_header, header_columns, header_values
 
 order_summaries = order_table(
@@ -27,9 +27,6 @@ order_summaries = order_table(
 
 class SummaryReadModel(ReadModel[OrderHeader]):
     tables = (order_summaries,)
-
-    def __init__(self, sums: tuple[Sums, ...] = ()) -> None:
-        self.sums = sums
 
     def evolve(self, row: OrderHeader | None, recorded: RecordedEvent) -> OrderHeader:
         return evolve_header(OrderHeader, row, recorded)

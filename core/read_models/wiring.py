@@ -2,18 +2,20 @@
 
 from typing import Any
 
-from core.projection.read_model import ReadModel, Sums
+from core.projection.read_model import ReadModel, Sums, keep_sums
 from core.read_models.details import DetailsReadModel
 from core.read_models.statistics import ORDERS_BY_STATUS
 from core.read_models.summary import SummaryReadModel
 
-# Sums over all rows of the summary.
+# Sums over all rows of a read model's first table, which is their `of`.
 SUMS: dict[str, Sums] = {
     "statistics": ORDERS_BY_STATUS,
 }
 
 # Read models with rows per order.
 PROJECTORS: dict[str, ReadModel[Any]] = {
-    "summary": SummaryReadModel(tuple(SUMS.values())),
+    "summary": SummaryReadModel(),
     "details": DetailsReadModel(),
 }
+
+keep_sums(PROJECTORS, SUMS)

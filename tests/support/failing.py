@@ -4,7 +4,7 @@ from core.event_sourcing.event_store import RecordedEvent
 from core.projection.parking import FailingOrder, failures_of, project_patiently
 from core.read_models.header import OrderHeader
 from core.read_models.summary import SummaryReadModel
-from core.read_models.wiring import SUMS
+from core.read_models.wiring import PROJECTORS
 from core.settings import Patience
 from tests.support.examples import ORDER_ID
 from tests.support.read_side import Sessions, run
@@ -21,7 +21,7 @@ class Failing(SummaryReadModel):
     """Cannot apply this version of some orders, which are mended by leaving the set."""
 
     def __init__(self, version: int, *order_ids: str) -> None:
-        super().__init__(tuple(SUMS.values()))
+        self.sums = PROJECTORS["summary"].sums
         self.version = version
         self.order_ids = set(order_ids)
 

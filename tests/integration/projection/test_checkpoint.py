@@ -21,7 +21,7 @@ from core.projection.project import project
 from core.projection.read_model import ReadModel
 from core.projection.verify import verify
 from core.read_models.summary import SummaryReadModel
-from core.read_models.wiring import PROJECTORS, SUMS
+from core.read_models.wiring import PROJECTORS
 from tests.support.examples import NOON, ORDER_ID, PLACED
 from tests.support.read_side import append_placed, checkpoint, last_position, place_many, run, shown
 
@@ -96,7 +96,7 @@ class Paused(SummaryReadModel):
     """Stands still before it locks and reads, until told to go on."""
 
     def __init__(self) -> None:
-        super().__init__(tuple(SUMS.values()))
+        self.sums = PROJECTORS["summary"].sums
         self.reached, self.go_on = Event(), Event()
 
 
