@@ -1,7 +1,6 @@
 """Comparing read models, row by row and field by field, with what the events say."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,12 +11,13 @@ from core.database import driver_connection
 from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.streams import IdList, IdRange, Ids, read_streams
 from core.event_sourcing.tables import events
-from core.projection import sums as sums_over_orders
 from core.projection.project import Failure, fold_until_failures, read_rows, version_column
 from core.projection.read_model import ReadModel, Sums, Values
+from core.projection.sums import differing
 from core.projection.writer import read_stored
 
 ORDERS_PER_STEP = 1000
+STRAY = ("row", "there is one", "none")
 
 # Orders whose next event catch-up has passed, which only damage to the row explains.
 PASSED_BY = text("""
@@ -68,29 +68,41 @@ def verify(
     """Compare these orders' rows as they are at one moment, so that nothing needs to stand still.
 
     Each with the events up to the version it shows, or `to_the_end` with all there are, as a rebuild would make it."""
-    with _at_one_moment(sessions) as session:
+    with sessions.begin() as session:
+        session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
         streams, broken = _whole_streams(session, ids)
         result = Verified(broken=broken)
         for name, model in models.items():
-            compared = _compare(session, name, model, ids, streams, to_the_end)
-            result.rows += compared.rows
-            result.behind += compared.behind
-            result.differences += compared.differences
+            stray = set[str]().union(*(_ids_in(session, table, ids) for table in model.tables)) - streams.keys()
+            result.differences += [Difference(name, order_id, *STRAY) for order_id in sorted(stray)]
+            rows = read_stored(driver_connection(session), model, list(streams))
+            result.rows += len(rows)
+            shown = {order_id: _version(model, rows.get(order_id)) for order_id in streams}
+            waiting = {order_id: version for order_id, version in shown.items() if version < len(streams[order_id])}
+            passed_by = _passed_by(session, name, waiting)
+            for order_id, stream in streams.items():
+                stored, version = rows.get(order_id), shown[order_id]
+                found = _differences(model, stored, stream if to_the_end else stream[:version])
+                if not found and order_id in passed_by:
+                    found = _differences(model, stored, stream) or [("version", version, len(stream))]
+                elif not found and order_id in waiting:
+                    result.behind += 1
+                result.differences += [Difference(name, order_id, *each) for each in found]
     return result
 
 
 def verify_sums(sessions: sessionmaker[Session], sums: Mapping[str, Sums]) -> list[Difference]:
-    """Compare sums with what the rows that they count add up to."""
+    """Compare sums with what the rows that they count add up to; up to MOST_KEYS keys of each that differ."""
     found = []
     for name, each in sums.items():
-        with _at_one_moment(sessions) as session:
-            stored = sums_over_orders.by_key(session, each)
-            counted = sums_over_orders.counted(session, each)
-        for key in sorted(stored.keys() | counted.keys(), key=str):
-            for column in each.counted:
-                left, right = (getattr(rows.get(key), column, 0) for rows in (stored, counted))
+        with sessions.begin() as session:
+            rows = differing(session, each)
+        for row in rows:
+            key = ", ".join(map(str, row[: len(each.key)]))
+            stored, counted = row[len(each.key) : -len(each.counted)], row[-len(each.counted) :]
+            for column, left, right in zip(each.counted, stored, counted, strict=True):
                 if left != right:
-                    found.append(Difference(name, ", ".join(map(str, key)), column, left, right))
+                    found.append(Difference(name, key, column, left, right))
     return found
 
 
@@ -115,13 +127,6 @@ def sample(sessions: sessionmaker[Session], number: int) -> IdList:
         return IdList(sorted(session.execute(query).scalars()))
 
 
-@contextmanager
-def _at_one_moment(sessions: sessionmaker[Session]) -> Iterator[Session]:
-    with sessions.begin() as session:
-        session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
-        yield session
-
-
 def _whole_streams(session: Session, ids: Ids) -> tuple[dict[str, list[RecordedEvent]], list[Failure]]:
     """Every stream up to its first event that cannot be read or leaves a gap; and those events."""
     streams: dict[str, list[RecordedEvent]] = {}
@@ -142,59 +147,17 @@ def _whole_streams(session: Session, ids: Ids) -> tuple[dict[str, list[RecordedE
     return streams, list(broken.values())
 
 
-def _compare(
-    session: Session,
-    name: str,
-    model: ReadModel[Any],
-    ids: Ids,
-    streams: Mapping[str, Sequence[RecordedEvent]],
-    to_the_end: bool,
-) -> Verified:
-    result, next_versions = Verified(), dict[str, int]()
-    stray = set[str]().union(*(_ids_in(session, table, ids) for table in model.tables)) - streams.keys()
-    result.differences += [Difference(name, order_id, "row", "there is one", "none") for order_id in sorted(stray)]
-    all_stored = read_stored(driver_connection(session), model, list(streams))
-    result.rows = len(all_stored)
-    for order_id, stream in streams.items():
-        stored = all_stored.get(order_id)
-        shown = _version(model, stored)
-        expected, applied = _expected(model, stream if to_the_end else stream[: max(shown, 0)])
-        if stored is not None or to_the_end:
-            found = _differences(name, order_id, model, stored, expected)
-            result.differences += found
-            if found:
-                continue
-        if applied < len(stream):
-            next_versions[order_id] = applied + 1
-    passed_by = _passed_by(session, name, next_versions)
-    result.behind = len(next_versions) - len(passed_by)
-    for order_id in passed_by:
-        expected, applied = _expected(model, streams[order_id])
-        stands_still = Difference(name, order_id, "version", next_versions[order_id] - 1, len(streams[order_id]))
-        found = _differences(name, order_id, model, all_stored.get(order_id), expected)
-        result.differences += found or [stands_still]
-    return result
-
-
-def _expected(model: ReadModel[Any], stream: Sequence[RecordedEvent]) -> tuple[Sequence[Sequence[Values]] | None, int]:
-    """What the tables hold after these events, or up to the last that can be applied; and that one's version."""
-    row = next(iter(fold_until_failures(model, stream)[0].values()), None)
-    return (None, 0) if row is None else (model.to_tables(row), row.version)
-
-
 def _differences(
-    name: str,
-    order_id: str,
-    model: ReadModel[Any],
-    stored: Sequence[Sequence[Values]] | None,
-    expected: Sequence[Sequence[Values]] | None,
-) -> list[Difference]:
-    if stored is None or expected is None:
-        here, there = ("there is one" if tables else "none" for tables in (stored, expected))
-        return [Difference(name, order_id, "row", here, there)] if here != there else []
-    left, right = (_fields(model, tables) for tables in (stored, expected))
+    model: ReadModel[Any], stored: Sequence[Sequence[Values]] | None, events: Sequence[RecordedEvent]
+) -> list[tuple[str, object, object]]:
+    """(field, stored, expected) where the tables do not hold what these events, or those before a failure, make."""
+    row = next(iter(fold_until_failures(model, events)[0].values()), None)
+    if stored is None or row is None:
+        here, there = ("there is one" if each else "none" for each in (stored, row))
+        return [("row", here, there)] if here != there else []
+    left, right = _fields(model, stored), _fields(model, model.to_tables(row))
     return [
-        Difference(name, order_id, column, left.get(column), right.get(column))
+        (column, left.get(column), right.get(column))
         for column in sorted(left.keys() | right.keys())
         if left.get(column) != right.get(column)
     ]
@@ -213,12 +176,13 @@ def _fields(model: ReadModel[Any], tables: Sequence[Sequence[Values]]) -> dict[s
 
 
 def _version(model: ReadModel[Any], stored: Sequence[Sequence[Values]] | None) -> int:
-    return int(stored[0][0][version_column(model)]) if stored else 0
+    return max(0, stored[0][0][version_column(model)]) if stored else 0
 
 
-def _passed_by(session: Session, name: str, next_versions: Mapping[str, int]) -> list[str]:
-    rows = {"order_ids": list(next_versions), "versions": list(next_versions.values()), "projector": name}
-    return sorted(session.execute(PASSED_BY, rows).scalars()) if next_versions else []
+def _passed_by(session: Session, name: str, shown: Mapping[str, int]) -> set[str]:
+    next_versions = [version + 1 for version in shown.values()]
+    rows = {"order_ids": list(shown), "versions": next_versions, "projector": name}
+    return set(session.execute(PASSED_BY, rows).scalars())
 
 
 def _ids_in(session: Session, table: Table, ids: Ids) -> set[str]:

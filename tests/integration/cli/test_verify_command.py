@@ -7,6 +7,7 @@ from flask.testing import FlaskCliRunner
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
+from core.orders.order import STATE_SHAPE
 from core.projection.catch_up import catch_up
 from core.read_models.wiring import PROJECTORS, SUMS
 from tests.support.damage import DETAILS, ITEMS, SUMMARY, damage_columns, damage_rows, shipped
@@ -92,6 +93,24 @@ def test_a_sample_is_verified_alone(sessions: sessionmaker[Session], runner: Fla
 
     assert (result.exit_code, summed_up(result)) == (1, (3, 3, 3, 0))
     assert verify(runner, "--sample", "0").exit_code == 2
+
+
+def test_a_sample_leaves_out_sums_and_snapshots_and_says_so(
+    sessions: sessionmaker[Session], runner: FlaskCliRunner
+) -> None:
+    shipped(sessions, ORDER_ID)
+    run(
+        sessions,
+        "UPDATE order_statistics SET orders = 77",
+        f"INSERT INTO order_snapshots VALUES ('{ORDER_ID}', 1, {STATE_SHAPE}, now(), '{{}}')",
+    )
+
+    assert verify(runner).exit_code == 1
+    result = verify(runner, "--sample", "1", "--repair")
+
+    assert (result.exit_code, summed_up(result)) == (0, (len(PROJECTORS), 0, 0, 0))
+    assert result.output.startswith("A sample of orders: sums and snapshots are not compared.\n")
+    assert {"statistics", "snapshots"} <= {line.split(":")[0] for line in verify(runner).output.splitlines()}
 
 
 def test_repair_mends_whatever_differs_and_writes_no_other_row(

@@ -48,6 +48,11 @@ def recount(sessions: Sessions) -> None:
             sums.recount(session, each)
 
 
+def largest(sessions: Sessions, number: int) -> list[tuple[object, ...]]:
+    with sessions.begin() as session:
+        return [tuple(row) for row in sums.largest(session, ORDERS_BY_STATUS, "orders", number)]
+
+
 def project_each(sessions: Sessions, *order_ids: str) -> None:
     """In a transaction of its own, so that each notes a change."""
     for order_id in order_ids:
@@ -217,6 +222,28 @@ def test_verify_finds_a_damaged_sum_and_repair_mends_it(sessions: Sessions, runn
     assert (repaired.exit_code, SAID in repaired.output.splitlines()) == (0, True)
     assert runner.invoke(args=["verify"]).exit_code == 0
     assert counted(sessions).shipped_count == 2
+
+
+def test_differences_of_many_keys_are_shown_in_part(sessions: Sessions, runner: FlaskCliRunner) -> None:
+    damage = "INSERT INTO order_statistics (status, orders, amount, folded) SELECT 'lost ' || n, 1, 1, false"
+    run(sessions, f"{damage} FROM generate_series(1, 1000) AS n")
+
+    assert len(verify_sums(sessions, SUMS)) == 2 * sums.MOST_KEYS
+    lines = runner.invoke(args=["verify"]).output.splitlines()
+    assert sum(line.startswith("statistics: lost ") for line in lines) == 20
+    assert "… and more differences of sums" in lines
+
+
+def test_the_largest_sums_are_found_folded_or_not(sessions: Sessions) -> None:
+    orders = [("A", 5), ("B", 4), ("C", 3), ("D", 2), ("E", 2)]
+    add = "INSERT INTO order_statistics (status, orders, amount, folded) VALUES ('{}', {}, 0, {})"
+    run(sessions, *(add.format(status, number, "true") for status, number in orders))
+    assert largest(sessions, 3) == [("A", 5, 0), ("B", 4, 0), ("C", 3, 0)]
+
+    changes = [("A", -2), ("A", -2), ("B", -4), ("D", 5), ("F", 9)]
+    run(sessions, *(add.format(status, number, "false") for status, number in changes))
+    assert largest(sessions, 9) == [("F", 9, 0), ("D", 7, 0), ("C", 3, 0), ("E", 2, 0), ("A", 1, 0)]
+    assert largest(sessions, 3) == [("F", 9, 0), ("D", 7, 0), ("C", 3, 0)]
 
 
 def test_a_rebuild_counts_again(sessions: Sessions, runner: FlaskCliRunner) -> None:
