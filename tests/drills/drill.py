@@ -12,14 +12,13 @@ import psycopg
 
 from tests.drills.compare import compare, orders_behind
 from tests.drills.faults import Fault
-from tests.drills.fleet import Fleet
+from tests.drills.fleet import SEED, Fleet
 from tests.drills.journal import Journal
 from tests.drills.load import Load
 from tests.drills.report import MOST_SECONDS, Report
 from tests.support.waiting import NotReached, wait_until
 
 FULL = os.environ.get("DRILL") == "full"
-SEED = int(os.environ.get("DRILL_SEED", "20260131"))
 PATIENCE = 30.0  # how long the read models are waited for; what takes more than 5 s fails all the same
 LONGEST_LOAD = 900
 START_SECONDS = 30

@@ -29,16 +29,22 @@ HELD_OPEN = 0.3
 SNAPSHOT_EVERY = 3  # events
 
 
+def dice(recorded: Sequence[RecordedEvent]) -> random.Random:
+    """Fixed by the drill's seed and the event's place in the log, whichever process stores it."""
+    return random.Random(f"{os.environ['DRILL_SEED']} {recorded[-1].position}")
+
+
 class DrillEnqueuer(Enqueuer):
     """Does what the drill says before, or instead of, the sending."""
 
-    def __init__(self, before: Callable[[], bool]) -> None:
+    def __init__(self, before: Callable[[Sequence[RecordedEvent]], bool]) -> None:
         super().__init__()
         self._before = before
 
     def enqueue(self, recorded: Iterable[RecordedEvent]) -> None:
-        if self._before():
-            super().enqueue(recorded)
+        stored = list(recorded)
+        if self._before(stored):
+            super().enqueue(stored)
 
 
 def early_snapshots() -> Flask:
@@ -52,8 +58,8 @@ def dies_before_enqueue() -> Flask:
     odds, record = float(os.environ["DIE_ONE_IN"]), Path(os.environ["DEATHS"])
     application = early_snapshots()
 
-    def perhaps_die() -> bool:
-        if random.random() < 1 / odds:
+    def perhaps_die(stored: Sequence[RecordedEvent]) -> bool:
+        if dice(stored).random() < 1 / odds:
             with record.open("a") as deaths:
                 deaths.write(f"{os.getpid()}\n")
             os.kill(os.getpid(), signal.SIGKILL)
@@ -65,7 +71,7 @@ def dies_before_enqueue() -> Flask:
 
 def sends_no_hints() -> Flask:
     application = early_snapshots()
-    application.extensions[commands.ENQUEUER] = DrillEnqueuer(lambda: False)
+    application.extensions[commands.ENQUEUER] = DrillEnqueuer(lambda _: False)
     return application
 
 
@@ -82,8 +88,9 @@ class LateStore(PostgresEventStore):
         self, aggregate_id: str, expected_version: int, events: Sequence[NewEvent], **beside: Any
     ) -> list[RecordedEvent]:
         recorded = super().append(aggregate_id, expected_version, events, **beside)
-        if isinstance(events[-1].event, OrderShipped | OrderCancelled) and random.random() < HELD_OPEN:
-            time.sleep(random.uniform(1, 3))
+        chance = dice(recorded)
+        if isinstance(events[-1].event, OrderShipped | OrderCancelled) and chance.random() < HELD_OPEN:
+            time.sleep(chance.uniform(1, 3))
         return recorded
 
 

@@ -19,6 +19,7 @@ from tests.support.ports import own_port
 from tests.support.waiting import wait_until
 
 START_SECONDS = 60
+SEED = int(os.environ.get("DRILL_SEED", "20260131"))
 
 
 class Keeper(threading.Thread):
@@ -141,6 +142,7 @@ class Fleet:
 def _environment(database_url: str, broker_url: str) -> dict[str, str]:
     return {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "DRILL_SEED": str(SEED),  # for factories.py
         "ORDERLOG_AUTH": "off",
         "PYTHONUNBUFFERED": "1",
         "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",

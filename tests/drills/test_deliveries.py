@@ -6,8 +6,8 @@ import pytest
 
 from tests.drills.breakable_servers import BreakableServers
 from tests.drills.deliveries import TIMES, Deliveries, tasks_done
-from tests.drills.drill import PATIENCE, SEED, Size, run
-from tests.drills.fleet import Fleet
+from tests.drills.drill import PATIENCE, Size, run
+from tests.drills.fleet import SEED, Fleet
 from tests.drills.journal import Journal
 from tests.drills.report import Report
 from tests.support.waiting import wait_until

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.drills.breakable_servers import BreakableServers
-from tests.drills.drill import SEED, Size, run
+from tests.drills.drill import Size, run
 from tests.drills.faults import Faults
-from tests.drills.fleet import Fleet
+from tests.drills.fleet import SEED, Fleet
 from tests.support.make_run import ROOT
 from tests.support.waiting import wait_until
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.drills.breakable_servers import BreakableServers
-from tests.drills.drill import SEED, run
+from tests.drills.drill import run
 from tests.drills.faults import Faults
-from tests.drills.fleet import Fleet
+from tests.drills.fleet import SEED, Fleet
 from tests.drills.test_deliveries import deliver_three_times
 from tests.drills.test_late_commits import hold_transactions_open
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.drills.breakable_servers import BreakableServers
-from tests.drills.drill import SEED, Size, run
+from tests.drills.drill import Size, run
 from tests.drills.faults import Faults
-from tests.drills.fleet import Fleet
+from tests.drills.fleet import SEED, Fleet
 
 pytestmark = pytest.mark.long
 
