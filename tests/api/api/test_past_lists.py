@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -14,13 +15,14 @@ from sqlalchemy.orm import Session, sessionmaker
 from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.postgres_store import recorded
 from core.event_sourcing.streams import IdRange, read_streams
-from core.orders.commands import AddOrderItem, CancelOrder, ConfirmOrder, OrderCommand, PlaceOrder, ShipOrder
+from core.orders.commands import CancelOrder, OrderCommand, PlaceOrder
 from core.orders.errors import OrderError
 from core.projection.project import fold
 from core.read_models.header import OrderHeader, header_fields
 from core.read_models.summary import SummaryReadModel
 from tests.support.calls import read, show_everything
 from tests.support.examples import CONFIRMED, LAPTOP_ADDED, NOON, PLACED
+from tests.support.lives import EVERY_COMMAND
 from tests.support.streams import append, handle
 
 SEED = 20260101
@@ -31,15 +33,12 @@ CUSTOMERS = ["山田太郎", "佐藤花子"]
 
 
 def random_command(chance: random.Random) -> OrderCommand:
-    order_id = f"ORDER-{chance.randrange(ORDERS):03}"
-    commands: list[OrderCommand] = [
-        PlaceOrder(order_id=order_id, customer_name=chance.choice(CUSTOMERS), total_amount=chance.randint(1, 1000)),
-        AddOrderItem(order_id=order_id, product_name="マウス", quantity=1, unit_price=1),
-        ConfirmOrder(order_id=order_id),
-        CancelOrder(order_id=order_id, reason="顧客都合"),
-        ShipOrder(order_id=order_id, tracking_number="TRACK-1"),
-    ]
-    return chance.choices(commands, weights=[4, 4, 4, 1, 2])[0]
+    weights = [1 if isinstance(command, CancelOrder) else 4 for command in EVERY_COMMAND]
+    [example] = chance.choices(EVERY_COMMAND, weights)
+    command = replace(example, order_id=f"ORDER-{chance.randrange(ORDERS):03}")
+    if isinstance(command, PlaceOrder):
+        return replace(command, customer_name=chance.choice(CUSTOMERS), total_amount=chance.randint(1, 1000))
+    return command
 
 
 @pytest.fixture

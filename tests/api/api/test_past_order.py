@@ -14,6 +14,7 @@ from core.orders.commands import OrderCommand
 from tests.support.calls import LAPTOP, MICE, faults, place, problem, read, send, show_everything
 from tests.support.examples import ADD_LAPTOP, CANCEL, CONFIRM, LAPTOP_ADDED, MICE_ADDED, NOON, ORDER_ID, PLACE, PLACED
 from tests.support.streams import append, handle
+from webapp.operations import OPERATIONS
 
 LIVES = {
     "shipped": [("add_item", LAPTOP), ("add_item", MICE), ("confirm_order", {}), ("ship_order", {})],
@@ -110,10 +111,15 @@ def test_what_is_no_version_is_refused(client: FlaskClient, version: str) -> Non
     assert list(faults(client.get(f"/orders?min_position={version}"))) == ["#/min_position"]
 
 
+WITH_A_TIME = [
+    operation.path.format(order_id=ORDER_ID, status="pending")
+    for operation in OPERATIONS
+    if operation.query is not None and "as_of" in operation.query.model_fields
+]
 TIMES = ["", "yesterday", "2026-01-01", "2026-01-01T12:00:00", "2026-13-01T12:00:00Z", "2026-01-01T12:00:00+09:00"]
 
 
-@pytest.mark.parametrize("path", [f"/orders/{ORDER_ID}", "/orders", "/orders/status/pending", "/orders/statistics"])
+@pytest.mark.parametrize("path", WITH_A_TIME)
 def test_what_is_no_time_or_lies_ahead_is_refused(client: FlaskClient, path: str) -> None:
     for moment in TIMES:  # the last has a "+", which is a space in a query
         assert list(faults(client.get(f"{path}?as_of={moment}"))) == ["#/as_of"], moment

@@ -38,7 +38,7 @@ def test_it_is_ready_while_catch_up_comes_by(sessions: sessionmaker[Session], cl
     assert readiness(client) == {"status": "ready", "checks": {"postgresql": "ok", "redis": "ok", "catch_up": "ok"}}
 
 
-@pytest.mark.parametrize("projectors", ["%", "summary", "details"])
+@pytest.mark.parametrize("projectors", ["%", *PROJECTORS])
 def test_it_is_degraded_when_catch_up_is_overdue(
     sessions: sessionmaker[Session], client: FlaskClient, projectors: str
 ) -> None:

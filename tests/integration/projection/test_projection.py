@@ -166,22 +166,26 @@ def test_a_part_that_is_gone_is_deleted(sessions: sessionmaker[Session], orders:
     assert items(sessions) == 0
 
 
+@pytest.mark.parametrize("orders", [1, writer.FEW], ids=["one", "many"])
 def test_a_late_projection_never_resurrects_a_part_that_is_gone(
-    sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+    sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch, orders: int
 ) -> None:
     """A rebuild makes the row when the projection has read the item and not its end, and has not written yet."""
-    append(sessions, [PLACED, LAPTOP_ADDED])
+    ids = [f"ORDER-{number:03}" for number in range(orders)]
+    for order_id in ids:
+        append(sessions, [PLACED, LAPTOP_ADDED], order_id=order_id)
     really_save = writer.save
 
     def save_late(*args: Any) -> Callable[[], set[str]]:
         monkeypatch.undo()
-        append(sessions, [CANCELLED], after=2)
+        for order_id in ids:
+            append(sessions, [CANCELLED], order_id=order_id, after=2)
         with sessions.begin() as session:
             rebuild_orders(session, IdRange(), {"details": Emptied()}, Patience())
         return really_save(*args)
 
     monkeypatch.setattr(writer, "save", save_late)
-    projected = project(sessions, Emptied(), [ORDER_ID])
+    projected = project(sessions, Emptied(), ids)
 
-    assert (projected.versions, projected.failures) == ({ORDER_ID: 3}, {})
+    assert (projected.versions, projected.failures) == (dict.fromkeys(ids, 3), {})
     assert items(sessions) == 0
