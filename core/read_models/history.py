@@ -63,21 +63,17 @@ class AuditEntry:
 def audit_trail(session: Session, order_id: str) -> list[AuditEntry]:
     """Raises OrderNotFound."""
     entries, row, before = [], None, Shown({}, [])
-    for recorded in PostgresEventStore(driver_connection(session)).read_stream(order_id):
+    for recorded in _stream(session, order_id):
         row = advance(DETAILS, row, recorded)
         after = Shown.of(row)
         entries.append(_entry(recorded, _changes(before, after)))
         before = after
-    if not entries:
-        raise OrderNotFound(order_id)
     return entries
 
 
 def details_at_version(session: Session, order_id: str, version: int) -> OrderDetails:
     """Raises OrderNotFound, NoSuchVersion."""
-    stream = list(PostgresEventStore(driver_connection(session)).read_stream(order_id))
-    if not stream:
-        raise OrderNotFound(order_id)
+    stream = _stream(session, order_id)
     if not 1 <= version <= len(stream):
         raise NoSuchVersion(order_id, version, len(stream))
     return fold(DETAILS, stream[:version])[order_id]
@@ -85,13 +81,18 @@ def details_at_version(session: Session, order_id: str, version: int) -> OrderDe
 
 def details_as_of(session: Session, order_id: str, moment: datetime) -> OrderDetails:
     """Raises OrderNotFound, NotPlacedYet."""
-    stream = list(PostgresEventStore(driver_connection(session)).read_stream(order_id))
-    if not stream:
-        raise OrderNotFound(order_id)
+    stream = _stream(session, order_id)
     then = list(takewhile(lambda recorded: recorded.occurred_at <= moment, stream))
     if not then:
         raise NotPlacedYet(order_id, stream[0].occurred_at)
     return fold(DETAILS, then)[order_id]
+
+
+def _stream(session: Session, order_id: str) -> list[RecordedEvent]:
+    stream = list(PostgresEventStore(driver_connection(session)).read_stream(order_id))
+    if not stream:
+        raise OrderNotFound(order_id)
+    return stream
 
 
 def changes(before: OrderDetails, after: OrderDetails) -> tuple[Change, ...]:
