@@ -68,13 +68,6 @@ def chosen_formatter() -> logging.Formatter:
     return PlainLines() if log_format() == "plain" else JsonLines()
 
 
-class WithoutThreadAdvice(logging.Filter):
-    """Drops granian's advice to have fewer threads; webapp/serve.py says why there are more."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return "Python threads" not in record.getMessage()
-
-
 class AddContext(logging.Filter):
     """Puts what is bound onto the record, as `extra=` does."""
 

@@ -24,6 +24,8 @@ class WrongSetting(Exception):
 ATTEMPTS = r"[1-9]\d{0,3}", "a whole number from 1 to 9999"
 HOURS = r"[1-9]\d{0,3}", "a whole number of hours from 1 to 9999"
 SECONDS = r"\d{1,5}(\.\d{1,3})?", "a number of seconds below 100000, such as 1 or 0.5"
+TIMEOUT = r"[1-9]\d?", "a whole number of seconds from 1 to 99"
+PORT = r"\d{1,5}", "a number of a port, such as 8000"
 PROCESSES = r"[1-9]\d?", "a number of processes from 1 to 99"
 PROXIES = r"[0-9]", "how many proxies stand before the service, 0 to 9"
 
@@ -98,6 +100,8 @@ class WebSettings:
     rate_limit: str | None = GENEROUS
     trusted_proxies: int = 0
     https_only: bool = False
+    idle_timeout: int = 30
+    body_timeout: int = 15
     statement_timeout: float = 5.0
     pool_timeout: float = 2.0
 
@@ -111,12 +115,14 @@ class WebSettings:
             _require_loopback(host, proxies)
         return cls(
             host=host,
-            port=environment.get("PORT") or "8000",
+            port=number("PORT", environment, "8000", *PORT),
             processes=int(number("WEB_PROCESSES", environment, "2", *PROCESSES)),
             auth=auth,
             rate_limit=_rate_limit(environment.get("RATE_LIMIT") or (GENEROUS if auth else OFF)),
             trusted_proxies=proxies,
             https_only=choice("HTTPS_ONLY", environment, OFF, "on") == "on",
+            idle_timeout=int(number("IDLE_TIMEOUT", environment, "30", *TIMEOUT)),
+            body_timeout=int(number("BODY_TIMEOUT", environment, "15", *TIMEOUT)),
             statement_timeout=float(number("STATEMENT_TIMEOUT", environment, "5", *SECONDS)),
             pool_timeout=float(number("POOL_TIMEOUT", environment, "2", *SECONDS)),
         )

@@ -1,26 +1,47 @@
-"""`python -m webapp.serve webapp:create_app`: becomes granian, which serves what this factory makes."""
+"""`python -m webapp.serve webapp:create_app`: granian, which serves what this factory makes."""
 
-import os
+import json
 import sys
+from functools import partial
+from pathlib import Path
+
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.server import MPServer
+from werkzeug.utils import import_string
 
 from core.settings import WebSettings, WrongSetting
+from webapp.rsgi import RsgiApplication
 
-OPTIONS = ("--interface", "wsgi", "--factory", "--no-ws", "--respawn-failed-workers")
-# Of each process. granian advises two per core, as if each computed; ours wait, most of them for the disk at a commit
-# and up to half of them for the read side (webapp/api/waiting.py).
-THREADS = "16"
+LARGEST_HEAD = 16 * 1024  # bytes
 
 
-def command(app: str, web: WebSettings) -> list[str]:
-    """The arguments for Python; `app` names a factory, as `module:function`."""
-    address = ["--host", web.host, "--port", web.port]
-    numbers = [*address, "--workers", str(web.processes), "--blocking-threads", THREADS]
-    return ["-m", "granian", *OPTIONS, *numbers, "--log-config", "webapp/granian_logs.json", app]
+def server(web: WebSettings) -> MPServer:
+    """HTTP/1 only: granian puts no time limit on the first bytes of a connection that might become HTTP/2."""
+    return MPServer(
+        "orderlog",
+        address=web.host,
+        port=int(web.port),
+        interface=Interfaces.RSGI,
+        workers=web.processes,
+        respawn_failed_workers=True,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=web.idle_timeout * 1000, max_buffer_size=LARGEST_HEAD),
+        websockets=False,
+        log_dictconfig=json.loads((Path(__file__).parent / "granian_logs.json").read_text()),
+    )
+
+
+def application(factory: str, web: WebSettings) -> RsgiApplication:
+    """Made in each process; `factory` names a function, as `module:function`."""
+    app = import_string(factory)()
+    largest_body = app.config["MAX_CONTENT_LENGTH"] or sys.maxsize
+    return RsgiApplication(app, largest_body=largest_body, body_timeout=web.body_timeout)
 
 
 if __name__ == "__main__":
     try:
-        arguments = command(sys.argv[1], WebSettings.load())
+        settings = WebSettings.load()
     except WrongSetting as error:
         sys.exit(f"orderlog: {error}")
-    os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 - in its place, so that signals reach it
+    server(settings).serve(target_loader=partial(application, sys.argv[1], settings), wrap_loader=False)

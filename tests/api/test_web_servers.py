@@ -6,12 +6,14 @@ import signal
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
 from local.servers import ValkeyServer
-from tests.support.web_server import TELLS_OF_WAITS, WebServer
+from tests.support.waiting import LONG
+from tests.support.web_server import TELLS_OF_WAITS, RawAnswer, WebServer
 
 BODY = json.dumps({"customer_name": "山田太郎", "total_amount": 83000})
 JSON = {"Content-Type": "application/json"}
@@ -22,6 +24,15 @@ HALF_A_BODY = (
     b"POST /orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 60\r\n\r\n{"
 )
 SOON = 3.0
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))  # RFC 9113, with empty SETTINGS
+LIVEZ = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n"
+SILENT = {
+    "nothing": b"",
+    "the beginning of HTTP/2": b"PRI",
+    "HTTP/2": PREFACE,
+    "half a head": HALF_A_HEAD,
+    "a request and no more": LIVEZ + b"\r\n",
+}
 
 
 @pytest.fixture
@@ -77,6 +88,55 @@ def test_clients_that_stop_within_a_head_hold_no_thread(web: WebServer) -> None:
         each.close()
 
 
+def test_silent_connections_are_closed_while_others_are_served(
+    database_url: str, valkey: ValkeyServer, tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    with WebServer(database_url, valkey.url, tmp_path / "log", IDLE_TIMEOUT="1") as web, ExitStack() as stack:
+        silent = {what: [stack.enter_context(opened(web, sent)) for _ in range(16)] for what, sent in SILENT.items()}
+        assert_answers_soon(web)
+        for what, connections in silent.items():
+            with subtests.test(what):
+                for connection in connections:
+                    assert not read_to_the_end(connection).startswith(b"HTTP/1.1 5")
+
+
+def test_bodies_that_never_come_hold_no_thread_and_are_given_up(
+    database_url: str, valkey: ValkeyServer, tmp_path: Path
+) -> None:
+    """They are more than the threads, and one sends a byte now and then."""
+    with WebServer(database_url, valkey.url, tmp_path / "log", BODY_TIMEOUT="2") as web, ExitStack() as stack:
+        silent = [stack.enter_context(opened(web, HALF_A_BODY)) for _ in range(2 * THREADS)]
+        dripping = stack.enter_context(opened(web, HALF_A_BODY))
+        dripping.sendall(b" ")
+        assert_answers_soon(web)
+        dripping.sendall(b" ")
+        for connection in (*silent, dripping):
+            answer = RawAnswer(read_to_the_end(connection))
+            assert (answer.status, answer.document["type"]) == (408, "/problems/request-timeout")
+
+
+def test_heads_over_16_kilobytes_are_refused(web: WebServer) -> None:
+    close = b"Connection: close\r\n"
+    for headers, status in ((b"X: " + b"x" * 15_000, 200), (b"X: " + b"x" * 17_000, 431), (b"X: x\r\n" * 4_000, 431)):
+        assert web.raw(LIVEZ + close + headers + b"\r\n\r\n").status == status
+
+
+def test_a_header_with_an_underscore_does_not_pass_for_one_with_a_dash(
+    database_url: str, valkey: ValkeyServer, tmp_path: Path
+) -> None:
+    """Proxies overwrite X-Forwarded-For, and most let X_Forwarded_For through."""
+    limited = {"ORDERLOG_AUTH": "on", "TRUSTED_PROXIES": "1", "RATE_LIMIT": "3/hour"}
+    with WebServer(database_url, valkey.url, tmp_path / "log", **limited) as web:
+        statuses = []
+        for number in range(5):
+            forged, right = f"X_Forwarded_For: 198.51.100.{number}", "X-Forwarded-For: 203.0.113.9"
+            for lines in ((forged, right), (right, forged)):
+                head = "\r\n".join(("GET /orders HTTP/1.1", "Host: localhost", "Connection: close", *lines))
+                statuses.append(web.raw(f"{head}\r\n\r\n".encode()).status)
+
+    assert statuses == [401] * 3 + [429] * 7
+
+
 def place_and_wait(web: WebServer) -> int:
     connection = web.connect()
     connection.request("POST", "/orders", BODY.encode(), {**JSON, "Prefer": "wait=2"})
@@ -85,6 +145,21 @@ def place_and_wait(web: WebServer) -> int:
     connection.close()
     assert document["version"] == 1
     return answer.status
+
+
+def opened(web: WebServer, sent: bytes) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", web.port), timeout=LONG)
+    connection.sendall(sent)
+    return connection
+
+
+def read_to_the_end(connection: socket.socket) -> bytes:
+    """Until the server closes the connection."""
+    received = b""
+    with suppress(ConnectionResetError):
+        while part := connection.recv(65536):
+            received += part
+    return received
 
 
 def assert_answers_soon(web: WebServer) -> None:

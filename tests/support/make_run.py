@@ -83,7 +83,7 @@ class Stack:
 
     def running(self, part: str) -> list[psutil.Process]:
         """The top processes of web, worker, beat, flower, postgres or valkey."""
-        words = {"web": "granian", "postgres": "bin/postgres", "valkey": "valkey-server"}
+        words = {"web": "webapp.serve", "postgres": "bin/postgres", "valkey": "valkey-server"}
         word = words.get(part, f"app {part}")
         tops = psutil.Process(self.process.pid).children()
         return [top for top in tops if word in command_line(top)]

@@ -37,6 +37,9 @@ def test_elsewhere_they_may_not(host: str) -> None:
         {"TRUSTED_PROXIES": "many"},
         {"RATE_LIMIT": "lots"},
         {"RATE_LIMIT": "10"},
+        {"PORT": "http"},
+        {"IDLE_TIMEOUT": "0"},
+        {"BODY_TIMEOUT": "0.5"},
         {"STATEMENT_TIMEOUT": "5s"},
         {"POOL_TIMEOUT": "-1"},
         {"HTTPS_ONLY": "yes"},
@@ -53,6 +56,8 @@ def test_all_of_it_can_be_set() -> None:
         "RATE_LIMIT": "10/second;100/minute",
         "TRUSTED_PROXIES": "2",
         "HTTPS_ONLY": "on",
+        "IDLE_TIMEOUT": "60",
+        "BODY_TIMEOUT": "5",
         "STATEMENT_TIMEOUT": "0.5",
         "POOL_TIMEOUT": "1",
     }
@@ -62,6 +67,8 @@ def test_all_of_it_can_be_set() -> None:
         rate_limit="10/second;100/minute",
         trusted_proxies=2,
         https_only=True,
+        idle_timeout=60,
+        body_timeout=5,
         statement_timeout=0.5,
         pool_timeout=1.0,
     )

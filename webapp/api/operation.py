@@ -30,7 +30,13 @@ EVERYWHERE = (
     problems.TOO_MANY_REQUESTS,
     problems.INTERNAL,
 )
-WITH_A_BODY = (problems.NOT_JSON, problems.TOO_LARGE, problems.UNSUPPORTED, problems.INVALID)
+WITH_A_BODY = (
+    problems.NOT_JSON,
+    problems.REQUEST_TIMEOUT,
+    problems.TOO_LARGE,
+    problems.UNSUPPORTED,
+    problems.INVALID,
+)
 BEHIND_A_KEY = (
     *EVERYWHERE,
     problems.KEY_REQUIRED,

@@ -14,6 +14,7 @@ from werkzeug.exceptions import (
     MethodNotAllowed,
     NotFound,
     RequestEntityTooLarge,
+    RequestTimeout,
 )
 
 from core.api_keys import KeyRefused, Scope
@@ -283,6 +284,15 @@ KEY_REUSED = Problem(
     example=KeyUsedForAnotherRequest(),
 )
 
+REQUEST_TIMEOUT = Problem(
+    slug="request-timeout",
+    status=408,
+    title="The body did not come in time",
+    meaning="The body must be there 15 seconds after the head, unless the operator sets another time (BODY_TIMEOUT).",
+    what_to_do="Send the request again; nothing was stored. Look at the connection if this goes on.",
+    example=RequestTimeout(),
+)
+
 TOO_LARGE = Problem(
     slug="content-too-large",
     status=413,
@@ -437,6 +447,7 @@ PROBLEMS = {
         NOT_PLACED_YET,
         ORDER_HAS_MOVED_ON,
         KEY_REUSED,
+        REQUEST_TIMEOUT,
         TOO_LARGE,
         UNSUPPORTED,
         INVALID,

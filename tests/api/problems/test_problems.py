@@ -53,6 +53,7 @@ SLUGS = {
     "concurrent-change": 409,
     "order-already-placed": 409,
     "order-has-moved-on": 412,
+    "request-timeout": 408,
     "content-too-large": 413,
     "unsupported-media-type": 415,
     "invalid-request": 422,
