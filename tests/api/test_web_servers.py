@@ -125,8 +125,8 @@ def test_a_header_with_an_underscore_does_not_pass_for_one_with_a_dash(
     database_url: str, valkey: ValkeyServer, tmp_path: Path
 ) -> None:
     """Proxies overwrite X-Forwarded-For, and most let X_Forwarded_For through."""
-    limited = {"ORDERLOG_AUTH": "on", "TRUSTED_PROXIES": "1", "RATE_LIMIT": "3/hour"}
-    with WebServer(database_url, valkey.url, tmp_path / "log", **limited) as web:
+    log = tmp_path / "log"
+    with WebServer(database_url, valkey.url, log, ORDERLOG_AUTH="on", TRUSTED_PROXIES="1", RATE_LIMIT="3/hour") as web:
         statuses = []
         for number in range(5):
             forged, right = f"X_Forwarded_For: 198.51.100.{number}", "X-Forwarded-For: 203.0.113.9"
