@@ -12,6 +12,7 @@ from core.idempotency import IdempotencyKey, KeyUsed, Outcome
 from core.orders.commands import OrderCommand, PlaceOrder
 from core.orders.errors import OrderAlreadyPlaced, OrderError
 from core.orders.order import decide, place
+from core.orders.values import MAX_ITEMS
 
 ATTEMPTS = 8
 LONGEST_FIRST_PAUSE = 0.005
@@ -46,9 +47,12 @@ def utc_now() -> datetime:
 class OrderCommandHandler:
     """Nothing is held between load and append; when `handle` returns, the events are committed."""
 
-    def __init__(self, open_store: OpenStore, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(
+        self, open_store: OpenStore, clock: Callable[[], datetime] = utc_now, max_items: int = MAX_ITEMS
+    ) -> None:
         self._open_store = open_store
         self._clock = clock
+        self._max_items = max_items
 
     def handle(
         self,
@@ -112,11 +116,11 @@ class OrderCommandHandler:
             orders = OrderRepository(store)
             now, replayed = self._clock(), 0
             if isinstance(command, PlaceOrder):
-                order = place(command, now)
+                order = place(command, now, self._max_items)
             else:
                 order, last_event_at, replayed = orders.load(command.order_id)
                 if expected_versions is not None and order.version not in expected_versions:
                     raise OrderHasMovedOn(command.order_id, order.version)
                 now = max(now, last_event_at)  # clocks differ, but an order's history never runs backwards
-                decide(order, command, now)
+                decide(order, command, now, self._max_items)
             return orders.save(order, now=now, metadata=metadata, once=once, replayed=replayed)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from limits import parse_many
 
+from core.orders.values import MAX_ITEMS
 from core.weak_secrets import WeakSecret, is_loopback, refuse_weak_login, refuse_weak_url
 
 
@@ -27,6 +28,7 @@ SECONDS = r"\d{1,5}(\.\d{1,3})?", "a number of seconds below 100000, such as 1 o
 TIMEOUT = r"[1-9]\d?", "a whole number of seconds from 1 to 99"
 PORT = r"\d{1,5}", "a number of a port, such as 8000"
 PROCESSES = r"[1-9]\d?", "a number of processes from 1 to 99"
+ITEMS = r"[1-9]\d{0,4}", "a whole number of items from 1 to 99999"
 PROXIES = r"[0-9]", "how many proxies stand before the service, 0 to 9"
 
 REDIS, RABBITMQ = ("redis://", "rediss://"), ("amqp://", "amqps://")
@@ -89,7 +91,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebSettings:
-    """Where the API listens, who may call it and how often, and how long a request may take.
+    """Where the API listens, who may call it and how often, how long a request may take, and how large an order is.
 
     `rate_limit` is None for no limit; times are in seconds."""
 
@@ -104,6 +106,7 @@ class WebSettings:
     body_timeout: int = 15
     statement_timeout: float = 5.0
     pool_timeout: float = 2.0
+    max_items: int = MAX_ITEMS
 
     @classmethod
     def load(cls, environment: Mapping[str, str] = os.environ) -> "WebSettings":
@@ -125,6 +128,7 @@ class WebSettings:
             body_timeout=int(number("BODY_TIMEOUT", environment, "15", *TIMEOUT)),
             statement_timeout=float(number("STATEMENT_TIMEOUT", environment, "5", *SECONDS)),
             pool_timeout=float(number("POOL_TIMEOUT", environment, "2", *SECONDS)),
+            max_items=int(number("MAX_ITEMS", environment, str(MAX_ITEMS), *ITEMS)),
         )
 
 

@@ -53,6 +53,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         MAX_CONTENT_LENGTH=LARGEST_BODY + 1,
         AUTH=web.auth,
         RATE_LIMIT=web.rate_limit,
+        MAX_ITEMS=web.max_items,
     )
     app.config.update(config or {})
     if not app.testing:

@@ -5,10 +5,18 @@ from decimal import Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NewItem:
+    product_name: str
+    quantity: int
+    unit_price: Decimal | int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlaceOrder:
     order_id: str
     customer_name: str
     total_amount: Decimal | int
+    items: tuple[NewItem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,14 @@ class OrderAlreadyPlaced(OrderError):
         super().__init__(f"Order {order_id} has already been placed; place the new order under another id.")
 
 
+class TooManyItems(OrderError):
+    """More items than an order may have, which are `max_items`."""
+
+    def __init__(self, order_id: str, max_items: int) -> None:
+        super().__init__(f"An order may have {max_items} items, and order {order_id} would have more.")
+        self.max_items = max_items
+
+
 class RefusedByStatus(OrderError):
     """A change that the order's present status does not allow; `status` is that status."""
 

@@ -10,10 +10,12 @@ from core.orders import commands, values
 from core.orders.aggregate_root import AggregateRoot
 from core.orders.errors import (
     EmptyOrderCannotBeConfirmed,
+    InvalidValue,
     OnlyConfirmedOrdersCanBeShipped,
     OnlyPendingOrdersCanBeConfirmed,
     OnlyPendingOrdersTakeItems,
     ShippedOrCancelledOrdersCannotBeCancelled,
+    TooManyItems,
 )
 from core.orders.events import OrderCancelled, OrderConfirmed, OrderEvent, OrderItemAdded, OrderPlaced, OrderShipped
 
@@ -79,11 +81,19 @@ class Order(AggregateRoot[OrderEvent]):
         return order
 
     def add_item(
-        self, *, product_name: str, quantity: int, unit_price: Decimal | int, now: datetime | None = None
+        self,
+        *,
+        product_name: str,
+        quantity: int,
+        unit_price: Decimal | int,
+        max_items: int = values.MAX_ITEMS,
+        now: datetime | None = None,
     ) -> None:
-        """Items do not change `total_amount`. Raises OnlyPendingOrdersTakeItems, InvalidValue."""
+        """Items do not change `total_amount`. Raises OnlyPendingOrdersTakeItems, TooManyItems, InvalidValue."""
         if self.status is not Status.PENDING:
             raise OnlyPendingOrdersTakeItems(self.id, self.status)
+        if self.item_count >= max_items:
+            raise TooManyItems(self.id, max_items)
         self.record(
             OrderItemAdded(
                 order_id=self.id,
@@ -139,14 +149,26 @@ class Order(AggregateRoot[OrderEvent]):
                 assert_never(event)
 
 
-def place(command: commands.PlaceOrder, now: datetime) -> Order:
-    """The new order that the command asks for. Raises InvalidValue."""
-    return Order.place(
+def place(command: commands.PlaceOrder, now: datetime, max_items: int = values.MAX_ITEMS) -> Order:
+    """The new order that the command asks for, with its items. Raises InvalidValue, TooManyItems."""
+    order = Order.place(
         order_id=command.order_id, customer_name=command.customer_name, total_amount=command.total_amount, now=now
     )
+    for number, item in enumerate(command.items):
+        try:
+            order.add_item(
+                product_name=item.product_name,
+                quantity=item.quantity,
+                unit_price=item.unit_price,
+                max_items=max_items,
+                now=now,
+            )
+        except InvalidValue as wrong:
+            raise InvalidValue(f"items[{number}].{wrong.field}", wrong.detail) from wrong
+    return order
 
 
-def decide(order: Order, command: commands.OrderChange, now: datetime) -> None:
+def decide(order: Order, command: commands.OrderChange, now: datetime, max_items: int = values.MAX_ITEMS) -> None:
     """Let the order check the command and record its event. Raises OrderError."""
     match command:
         case commands.AddOrderItem():
@@ -154,6 +176,7 @@ def decide(order: Order, command: commands.OrderChange, now: datetime) -> None:
                 product_name=command.product_name,
                 quantity=command.quantity,
                 unit_price=command.unit_price,
+                max_items=max_items,
                 now=now,
             )
         case commands.ConfirmOrder():

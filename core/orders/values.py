@@ -11,6 +11,7 @@ REASON_LENGTH = 1000
 TRACKING_NUMBER_LENGTH = 100
 LARGEST_AMOUNT = Decimal("999999999999.99")
 LARGEST_QUANTITY = 1_000_000
+MAX_ITEMS = 1000  # of one order, unless the service is told another number
 
 # Characters that need no escaping in a URL (RFC 3986, section 2.3); "." and ".." would be resolved away there.
 ORDER_ID = r"[A-Za-z0-9][A-Za-z0-9._~-]{0,63}"

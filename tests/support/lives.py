@@ -1,6 +1,6 @@
 """Every command, event and life of an order, found by trying the commands' own examples; nothing is listed by hand."""
 
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from datetime import timedelta
 from typing import Any, get_args
 
@@ -20,7 +20,8 @@ for operation in OPERATIONS:
 
 
 def _example(kind: type[Any]) -> Any:
-    return kind(**{field.name: VALUES[field.name] for field in fields(kind)})
+    required = (field.name for field in fields(kind) if field.default is MISSING)
+    return kind(**{name: VALUES[name] for name in required})
 
 
 EVERY_COMMAND: list[OrderCommand] = [_example(kind) for kind in get_args(OrderCommand)]

@@ -1,4 +1,4 @@
-"""The commands: each endpoint turns a request into one command, which appends one event."""
+"""The commands: each endpoint turns a request into one command, which appends its events at once."""
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -6,7 +6,7 @@ from typing import Annotated
 
 from flask import current_app, url_for
 from flask.typing import ResponseReturnValue
-from pydantic import BaseModel, PlainValidator
+from pydantic import BaseModel, BeforeValidator, Field, PlainValidator
 from uuid_utils import uuid7
 
 from core.api_keys import Scope
@@ -14,10 +14,11 @@ from core.command_handler import OrderCommandHandler
 from core.event_sourcing.postgres_store import stores
 from core.idempotency import Outcome
 from core.orders import values
-from core.orders.commands import AddOrderItem, CancelOrder, ConfirmOrder, OrderCommand, PlaceOrder, ShipOrder
+from core.orders.commands import AddOrderItem, CancelOrder, ConfirmOrder, NewItem, OrderCommand, PlaceOrder, ShipOrder
+from core.orders.errors import InvalidValue
 from webapp.api import fields, header_fields, headers
 from webapp.api.fields import Strict, described
-from webapp.api.operation import Answer, Operation
+from webapp.api.operation import Answer, Operation, Problems
 from webapp.api.requests import read_body
 from webapp.api.waiting import order_is_shown
 from webapp.database import db
@@ -26,26 +27,10 @@ from webapp.problems import catalogue as problems
 from worker.enqueue import Enqueuer
 
 ENQUEUER = "orderlog-enqueuer"
+MOST_ITEMS_AT_ONCE = 100
 
 
 # The aggregate checks every value again: it is the authority, but stops at the first fault. These tell all at once.
-
-
-class PlaceOrderBody(Strict):
-    customer_name: Annotated[
-        str, PlainValidator(values.customer_name), fields.text(values.NAME_LENGTH, "Not blank.", "山田太郎")
-    ]
-    total_amount: Annotated[
-        Decimal,
-        PlainValidator(values.total_amount),
-        described(fields.POSITIVE_AMOUNT, "What the customer pays; items do not change it.", Decimal("83000.00")),
-    ]
-
-
-def place_order() -> ResponseReturnValue:
-    body = read_body(PlaceOrderBody)
-    command = PlaceOrder(order_id=str(uuid7()), customer_name=body.customer_name, total_amount=body.total_amount)
-    return accept(command, body)
 
 
 class AddOrderItemBody(Strict):
@@ -58,6 +43,41 @@ class AddOrderItemBody(Strict):
         PlainValidator(values.unit_price),
         described(fields.AMOUNT, "Money, exact to two decimal places.", Decimal("80000.00")),
     ]
+
+
+def _refuse_many(value: object) -> object:
+    """Before anything looks at each of them."""
+    if isinstance(value, list) and len(value) > MOST_ITEMS_AT_ONCE:
+        raise InvalidValue("items", f"must be at most {MOST_ITEMS_AT_ONCE} items")
+    return value
+
+
+class PlaceOrderBody(Strict):
+    customer_name: Annotated[
+        str, PlainValidator(values.customer_name), fields.text(values.NAME_LENGTH, "Not blank.", "山田太郎")
+    ]
+    total_amount: Annotated[
+        Decimal,
+        PlainValidator(values.total_amount),
+        described(fields.POSITIVE_AMOUNT, "What the customer pays; items do not change it.", Decimal("83000.00")),
+    ]
+    items: Annotated[
+        tuple[AddOrderItemBody, ...],
+        Field(max_length=MOST_ITEMS_AT_ONCE, description="Added at once: all of them or, with the order, none."),
+        BeforeValidator(_refuse_many),
+    ] = ()
+
+
+def place_order() -> ResponseReturnValue:
+    body = read_body(PlaceOrderBody)
+    items = tuple(
+        NewItem(product_name=item.product_name, quantity=item.quantity, unit_price=item.unit_price)
+        for item in body.items
+    )
+    command = PlaceOrder(
+        order_id=str(uuid7()), customer_name=body.customer_name, total_amount=body.total_amount, items=items
+    )
+    return accept(command, body)
 
 
 def add_item(order_id: str) -> ResponseReturnValue:
@@ -104,7 +124,7 @@ def ship_order(order_id: str) -> ResponseReturnValue:
 
 def accept(command: OrderCommand, body: BaseModel) -> ResponseReturnValue:
     """Append and commit, then tell the workers, then answer; or answer again what this Idempotency-Key got before."""
-    handled = OrderCommandHandler(stores(db.engine)).handle(
+    handled = OrderCommandHandler(stores(db.engine), max_items=current_app.config["MAX_ITEMS"]).handle(
         command,
         metadata=event_metadata(),
         expected_versions=headers.expected_versions(),
@@ -171,6 +191,7 @@ def change(
     version: int,
     follows: tuple[str, ...],
     body_required: bool = True,
+    problems_of_its_own: Problems = (),
 ) -> Operation:
     """The operation of a command that changes an order; `version` is the order's after it, in the example."""
     return Operation(
@@ -191,6 +212,7 @@ def change(
             problems.ORDER_NOT_FOUND,
             problems.REFUSED_BY_STATUS,
             problems.EVENT_UNKNOWN,
+            *problems_of_its_own,
         ),
         follows=follows,
         link={"header.If-Match": "$response.header.ETag"},
@@ -205,11 +227,12 @@ OPERATIONS = (
         view=place_order,
         scope=Scope.ORDERS_WRITE,
         summary="Place an order",
+        description="With items too, if they are known; the version answered is that of the last event.",
         headers=HEADERS,
         body=PlaceOrderBody,
         example={"customer_name": "山田太郎", "total_amount": Decimal("83000.00")},
         answers=(accepted(201, 1, header_fields.LOCATION),),
-        problems=(*PROBLEMS, problems.ORDER_ALREADY_PLACED),
+        problems=(*PROBLEMS, problems.ORDER_ALREADY_PLACED, problems.TOO_MANY_ITEMS),
         follows=("add_item", "cancel_order", "show_order", "show_events"),
     ),
     change(
@@ -218,6 +241,7 @@ OPERATIONS = (
         summary="Add an item",
         description="Only while the order is pending.",
         body=AddOrderItemBody,
+        problems_of_its_own=(problems.TOO_MANY_ITEMS,),
         example={"product_name": "ノートPC", "quantity": 1, "unit_price": Decimal("80000.00")},
         version=2,
         follows=("add_item", "confirm_order", "cancel_order", "show_order", "show_events", "show_diff"),

@@ -76,7 +76,7 @@ def idempotency_key(body: BaseModel) -> IdempotencyKey | None:
     found = _KEY.fullmatch(value)
     if found is None:
         raise InvalidIdempotencyKey
-    content = json.dumps([request.path, body.model_dump()], sort_keys=True, default=str)
+    content = json.dumps([request.path, body.model_dump(exclude_defaults=True)], sort_keys=True, default=str)
     return IdempotencyKey(
         owner="" if g.actor == ANONYMOUS else g.actor,
         key=found[1] or found[2],

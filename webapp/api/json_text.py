@@ -1,13 +1,15 @@
 """JSON in and out with exact numbers: Decimal both ways, never a float."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import simplejson
 from flask.json.provider import JSONProvider
+
+Path = tuple[int | str, ...]
 
 
 class InvalidJson(ValueError):
@@ -68,6 +70,17 @@ def _object(pairs: Sequence[tuple[str, Any]]) -> Members:
     if repeated:
         members.repeated = repeated
     return members
+
+
+def repeated(value: object) -> Iterator[Path]:
+    """The keys that an object has twice, wherever in the text it is."""
+    found: list[tuple[Path, object]] = [((), value)]
+    while found:
+        path, part = found.pop()
+        if isinstance(part, Members):
+            yield from ((*path, key) for key in part.repeated)
+        within = part.items() if isinstance(part, Members) else enumerate(part) if isinstance(part, list) else ()
+        found.extend(((*path, key), each) for key, each in within if isinstance(each, Members | list))
 
 
 class ExactJson(JSONProvider):

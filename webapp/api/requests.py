@@ -44,18 +44,18 @@ def read_body(model: type[SomeModel], *, optional: bool = False) -> SomeModel:
     if request.mimetype != "application/json" or not _is_utf8(request.mimetype_params.get("charset", "utf-8")):
         raise UnsupportedMediaType
     value = json_text.parse(body)
-    return _validate(model, value, value.repeated if isinstance(value, json_text.Members) else ())
+    return _validate(model, value, json_text.repeated(value))
 
 
 def read_query(model: type[SomeModel]) -> SomeModel:
     """The query string. Raises InvalidRequest."""
-    repeated = [name for name, values in request.args.lists() if len(values) > 1]
+    repeated = [(name,) for name, values in request.args.lists() if len(values) > 1]
     return _validate(model, request.args.to_dict(), repeated)
 
 
-def _validate(model: type[SomeModel], value: object, repeated: Iterable[str] = ()) -> SomeModel:
+def _validate(model: type[SomeModel], value: object, repeated: Iterable[json_text.Path] = ()) -> SomeModel:
     """`repeated` keys are faults too, told beside the others."""
-    faults = [(_pointer(key), "is given more than once") for key in repeated]
+    faults = [(_pointer(*path), "is given more than once") for path in repeated]
     try:
         valid = model.model_validate(value)
     except ValidationError as invalid:
@@ -74,6 +74,8 @@ def _detail(error: ErrorDetails) -> str:
             return "is not a known field"
         case "model_type":
             return "must be a JSON object"
+        case "tuple_type":
+            return "must be a JSON array"
     refusal = error.get("ctx", {}).get("error")
     return refusal.detail if isinstance(refusal, InvalidValue) else error["msg"]
 

@@ -26,6 +26,7 @@ from core.orders.errors import (
     OrderNotFound,
     RefusedByStatus,
     ShippedOrCancelledOrdersCannotBeCancelled,
+    TooManyItems,
 )
 from core.orders.order import Status
 from core.read_models.history import NoSuchVersion, NotPlacedYet
@@ -41,6 +42,7 @@ from webapp.problems.problem import (
     WithFaults,
     WithLatestPosition,
     WithLatestVersion,
+    WithMaxItems,
     WithNeededScope,
     WithOrderStatus,
     WithVersion,
@@ -203,6 +205,17 @@ REFUSED_BY_STATUS = Problem(
     others=(RefusedByStatus,),
     model=WithOrderStatus,
     members=lambda error: {"order_status": error.status},
+)
+
+TOO_MANY_ITEMS = Problem(
+    slug="too-many-items",
+    status=409,
+    title="The order would have too many items",
+    meaning="An order may have `max_items` items. Nothing was stored.",
+    what_to_do="Place another order for the rest.",
+    example=TooManyItems(ORDER_ID, max_items=1000),
+    model=WithMaxItems,
+    members=lambda error: {"max_items": error.max_items},
 )
 
 ORDER_ALREADY_PLACED = Problem(
@@ -439,6 +452,7 @@ PROBLEMS = {
         ORDER_NOT_FOUND,
         METHOD_NOT_ALLOWED,
         REFUSED_BY_STATUS,
+        TOO_MANY_ITEMS,
         ORDER_ALREADY_PLACED,
         CONCURRENT_CHANGE,
         INVALID_HEADER,

@@ -36,6 +36,10 @@ class WithOrderStatus(ProblemDocument):
     order_status: Status
 
 
+class WithMaxItems(ProblemDocument):
+    max_items: Annotated[int, Field(ge=1)]
+
+
 class WithLatestVersion(ProblemDocument):
     latest_version: Version
 

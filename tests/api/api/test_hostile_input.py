@@ -103,6 +103,9 @@ NOT_A_WHOLE_NUMBER = {
 }
 
 
+NOT_AN_ARRAY = {what: text for what, text in NOT_A_NUMBER.items() if not text.startswith("[")} | {"a number": "5"}
+
+
 def body_schema(operation: Operation) -> dict[str, Any]:
     assert operation.body is not None
     schema: dict[str, Any] = CONTRACT["components"]["schemas"][schema_name(operation.body)]
@@ -120,6 +123,8 @@ def wrong_values(schema: dict[str, Any]) -> dict[str, str]:
         case "integer":
             most = schema["maximum"]
             return {**NOT_A_WHOLE_NUMBER, "one too many": str(most + 1), "2^40 too many": str(most + 2**40)}
+        case "array":
+            return {**NOT_AN_ARRAY, "an element too many": json.dumps([{}] * (schema["maxItems"] + 1))}
     raise NotImplementedError(schema["type"])
 
 
@@ -187,7 +192,7 @@ def test_wrong_values_are_refused_by_name_and_leave_nothing(
                 answer = post(client, command, order_id, body_with(command, field, value))
                 assert f"{value} is not a JSON number" in problem(answer, 400, "not-json")["detail"]
 
-    right = simplejson.dumps(COMMANDS[command][1][field])
+    right = simplejson.dumps(COMMANDS[command][1].get(field, []))
     assert post(client, command, order_id, body_with(command, field, right)).status_code in (200, 201)
 
 

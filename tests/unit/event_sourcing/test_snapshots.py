@@ -71,7 +71,7 @@ def test_the_command_that_had_to_read_many_events_leaves_a_snapshot() -> None:
 
 
 def test_no_command_reads_more_events_than_that_again() -> None:
-    store = given_many_items(10 * SNAPSHOT_EVERY)
+    store = given_many_items(7 * SNAPSHOT_EVERY)
     read = []
     for _ in range(2 * SNAPSHOT_EVERY):
         handler_of(store).handle(ADD_MICE)

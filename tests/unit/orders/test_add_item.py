@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from core.orders.errors import InvalidValue, OnlyPendingOrdersTakeItems
+from core.orders.errors import InvalidValue, OnlyPendingOrdersTakeItems, TooManyItems
 from core.orders.events import OrderEvent, OrderItemAdded
 from core.orders.order import Order, Status
 from tests.support.examples import CANCELLED, CONFIRMED, LAPTOP_ADDED, MICE_ADDED, PLACED, SHIPPED
@@ -90,6 +90,18 @@ def test_a_wrong_value_is_refused(changes: dict[str, Any], message: str) -> None
     refusal = given(PLACED).when(add_laptop(**changes)).refused(InvalidValue)
 
     assert str(refusal) == message
+
+
+def test_an_order_has_room_for_so_many_items() -> None:
+    given(PLACED, LAPTOP_ADDED).when(add_laptop(max_items=2)).then(LAPTOP_ADDED)
+    refusal = given(PLACED, LAPTOP_ADDED, MICE_ADDED).when(add_laptop(max_items=2)).refused(TooManyItems)
+
+    assert refusal.max_items == 2
+
+
+def test_unless_told_otherwise_that_is_a_thousand() -> None:
+    given(PLACED, *[LAPTOP_ADDED] * 999).when(add_laptop()).then(LAPTOP_ADDED)
+    given(PLACED, *[LAPTOP_ADDED] * 1000).when(add_laptop()).refused(TooManyItems)
 
 
 def test_the_status_is_judged_before_the_values() -> None:

@@ -1,17 +1,21 @@
 """Placing an order: who it is for and what it comes to."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from core.orders.errors import InvalidValue
-from core.orders.events import OrderPlaced
-from core.orders.order import Order, Status
-from tests.support.examples import NOON, ORDER_ID, PLACED
+from core.orders.commands import NewItem
+from core.orders.errors import InvalidValue, TooManyItems
+from core.orders.events import OrderItemAdded, OrderPlaced
+from core.orders.order import Order, Status, place
+from tests.support.examples import NOON, ORDER_ID, PLACE, PLACED
 from tests.support.given import given
+
+LAPTOP = NewItem(product_name="ノートPC", quantity=1, unit_price=80000)
 
 
 def placing(**changes: Any) -> Callable[[Order], Order]:
@@ -73,3 +77,24 @@ def test_the_time_may_be_left_out_in_a_plain_shell() -> None:
     assert isinstance(placed, OrderPlaced)
     assert before <= placed.placed_at <= after
     assert placed.placed_at.tzinfo is UTC
+
+
+def test_the_order_that_a_command_asks_for_has_its_items() -> None:
+    order = place(replace(PLACE, items=(LAPTOP, LAPTOP)), NOON)
+
+    assert [type(event) for event in order.uncommitted_events] == [OrderPlaced, OrderItemAdded, OrderItemAdded]
+    assert order.version == 3
+
+
+def test_a_wrong_item_is_named() -> None:
+    with pytest.raises(InvalidValue) as refused:
+        place(replace(PLACE, items=(LAPTOP, replace(LAPTOP, quantity=0))), NOON)
+
+    assert str(refused.value) == "items[1].quantity must be a whole number from 1 to 1000000"
+
+
+def test_an_order_is_not_placed_with_more_items_than_it_may_have() -> None:
+    with pytest.raises(TooManyItems) as refused:
+        place(replace(PLACE, items=(LAPTOP,) * 3), NOON, max_items=2)
+
+    assert str(refused.value) == "An order may have 2 items, and order ORDER-001 would have more."
