@@ -15,7 +15,6 @@ from core.settings import MissingSetting, Settings, WebSettings, WrongSetting
 from webapp import cli, database, operations
 from webapp.api import commands, waiting
 from webapp.api.json_text import ExactJson
-from webapp.api.requests import LARGEST_BODY
 from webapp.contract import pages
 from webapp.gate import access_log, auth, rate_limits, request_id, security_headers
 from webapp.gate.auth import OPEN
@@ -50,7 +49,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         IDEMPOTENCY_HOURS=settings.idempotency_hours,
         PATIENCE=settings.patience,
         # Werkzeug cuts a chunked body off at this length; the byte more shows that it was too long.
-        MAX_CONTENT_LENGTH=LARGEST_BODY + 1,
+        MAX_CONTENT_LENGTH=max(operation.largest_body for operation in OPERATIONS) + 1,
         AUTH=web.auth,
         RATE_LIMIT=web.rate_limit,
         MAX_ITEMS=web.max_items,

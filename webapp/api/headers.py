@@ -7,11 +7,14 @@ from datetime import timedelta
 
 from flask import current_app, g, request
 from pydantic import BaseModel
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header, parse_etags
 
 from core.api_keys import ANONYMOUS
 from core.idempotency import IdempotencyKey
 
 LONGEST_WAIT = 10  # seconds
+LONGEST_FIELD = 1024  # bytes of a header; what is longer is refused, or ignored where a client cannot count on it
 
 _WAIT = re.compile(r"wait\s*=\s*(\"?)(\d{1,9})\1\s*(;.*)?", re.ASCII | re.IGNORECASE)
 _TAG = r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"'
@@ -46,7 +49,7 @@ def expected_versions() -> frozenset[int] | None:
     value = request.headers.get("If-Match", "*")
     if value == "*":
         return None
-    if not _TAGS.fullmatch(value):
+    if len(value) > LONGEST_FIELD or not _TAGS.fullmatch(value):
         raise InvalidHeader('If-Match must be * or entity tags such as "3", with their quotes.')
     tags = re.findall(_TAG, value)
     return frozenset(int(tag) for _, tag in tags if re.fullmatch(r"[1-9]\d{0,8}", tag, re.ASCII))
@@ -54,15 +57,26 @@ def expected_versions() -> frozenset[int] | None:
 
 def client_has(version: int) -> bool:
     """Whether If-None-Match says so (RFC 9110, section 13.1.2)."""
-    return request.if_none_match.star_tag or request.if_none_match.contains_weak(str(version))
+    tags = parse_etags(_optional("If-None-Match"))
+    return tags.star_tag or tags.contains_weak(str(version))
 
 
 def wait_seconds() -> int:
     """What `Prefer: wait=N` asks for (RFC 7240, section 4.3), 10 at the most; 0 without it, and for what is unknown."""
-    for preference in request.headers.get("Prefer", "").split(","):
+    for preference in _optional("Prefer").split(","):
         if found := _WAIT.fullmatch(preference.strip()):
             return min(int(found[2]), LONGEST_WAIT)
     return 0
+
+
+def best_answer(*media_types: str) -> str | None:
+    """The one of these that Accept prefers (RFC 9110, section 12.5.1), the first for anything."""
+    return parse_accept_header(_optional("Accept"), MIMEAccept).best_match(media_types)
+
+
+def _optional(name: str) -> str:
+    value = request.headers.get(name, "")
+    return value if len(value) <= LONGEST_FIELD else ""
 
 
 def idempotency_key(body: BaseModel) -> IdempotencyKey | None:

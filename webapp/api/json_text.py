@@ -1,6 +1,7 @@
 """JSON in and out with exact numbers: Decimal both ways, never a float."""
 
 import json
+import re
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -10,6 +11,13 @@ import simplejson
 from flask.json.provider import JSONProvider
 
 Path = tuple[int | str, ...]
+
+MOST_MEMBERS = 100  # of an object
+MOST_VALUES = 1000  # of a body: enough for a hundred objects with ten members each
+
+# Without its quotes' pairs there are as many values as commas and opening brackets. It matches half a string too, and
+# never goes back, so that it is linear.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 
 
 class InvalidJson(ValueError):
@@ -21,6 +29,10 @@ class MalformedJson(InvalidJson):
         super().__init__(f"The body is not JSON: {error.msg} at line {error.lineno} column {error.colno}.")
 
 
+class TooManyValues(ValueError):
+    """The text has more values than any good body; the message says how many are allowed."""
+
+
 class Members(dict[str, Any]):
     """A JSON object. `repeated` are the keys it has twice, which RFC 8259 leaves undefined."""
 
@@ -28,7 +40,10 @@ class Members(dict[str, Any]):
 
 
 def parse(body: bytes) -> Any:
-    """Numbers become int or Decimal, objects Members. Raises InvalidJson."""
+    """Numbers become int or Decimal, objects Members. Raises InvalidJson, TooManyValues."""
+    structure = _STRING.sub(b"", body)
+    if sum(map(structure.count, (b",", b"[", b"{"))) > MOST_VALUES:
+        raise TooManyValues(f"must not have over {MOST_VALUES} values")
     try:
         return json.loads(
             body.decode(),
@@ -60,6 +75,8 @@ def _refuse_constant(name: str) -> None:
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> Members:
+    if len(pairs) > MOST_MEMBERS:
+        raise TooManyValues(f"must not have objects of over {MOST_MEMBERS} members")
     members = Members()
     repeated: dict[str, None] = {}  # a set that keeps the order
     for name, value in pairs:

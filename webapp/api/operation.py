@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from core.api_keys import Scope
 from webapp.api import header_fields
 from webapp.api.header_fields import Schema
+from webapp.api.requests import largest_body
 from webapp.gate.auth import OPEN
 from webapp.problems import catalogue as problems
 from webapp.problems.problem import Problem
@@ -95,6 +96,11 @@ class Operation:
     @property
     def tag(self) -> str:
         return TAGS[self.scope]
+
+    @property
+    def largest_body(self) -> int:
+        """In bytes; what is longer is refused with 413."""
+        return largest_body(self.body) if self.body else 0
 
     @property
     def needs_no_value(self) -> bool:

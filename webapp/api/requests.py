@@ -1,25 +1,39 @@
 """Reading requests: every fault of a body or query is found at once."""
 
-from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from flask import request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
+from werkzeug.exceptions import BadRequest
 
 from core.orders.errors import InvalidValue
 from webapp.api import json_text
+from webapp.api.headers import LONGEST_FIELD
 
 SomeModel = TypeVar("SomeModel", bound=BaseModel)
 
-LARGEST_BODY = 1024 * 1024  # bytes
 MOST_FAULTS = 100  # that an answer lists
+MOST_PARAMETERS = 100  # of a query string
+
+# In bytes: what any body may have, and what JSON's longest spelling of a character and of a number take.
+LEAST_LIMIT = 12 * 1024
+CHARACTER = len(r"\ud83d\ude00")
+NUMBER = 40
 
 
 class UnsupportedMediaType(Exception):
     """A body that does not say it is JSON in UTF-8."""
+
+
+class BodyTooLarge(Exception):
+    """A body that is longer than the longest good one of its operation."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The body of this operation may have {limit} bytes.")
 
 
 class InvalidRequest(Exception):
@@ -32,23 +46,53 @@ class InvalidRequest(Exception):
         super().__init__(f"{len(faults)} {noun} wrong; {told}.")
 
 
+@cache
+def largest_body(model: type[BaseModel]) -> int:
+    """The bytes that its longest good value takes, however it is spelled."""
+    schema = model.model_json_schema()
+    return max(LEAST_LIMIT, _longest(schema, schema.get("$defs", {})))
+
+
+def _longest(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> int:
+    if "$ref" in schema:
+        return _longest(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    match schema["type"]:
+        case "string":
+            return len('""') + CHARACTER * int(schema["maxLength"])
+        case "array":
+            return len("[]") + int(schema["maxItems"]) * (len(", ") + _longest(schema["items"], definitions))
+        case "object":
+            members = schema["properties"].items()
+            return len("{}") + sum(len(f'"{name}": , ') + _longest(value, definitions) for name, value in members)
+    return NUMBER
+
+
 def read_body(model: type[SomeModel], *, optional: bool = False) -> SomeModel:
-    """The JSON body. Raises UnsupportedMediaType, InvalidJson, InvalidRequest, RequestEntityTooLarge, BadRequest."""
-    body = request.get_data()
-    if len(body) > LARGEST_BODY:
-        raise RequestEntityTooLarge
+    """The JSON body.
+
+    Raises BodyTooLarge, RequestTimeout, BadRequest, UnsupportedMediaType, InvalidJson, InvalidRequest."""
+    limit = largest_body(model)
+    if (request.content_length or 0) > limit or len(body := request.get_data()) > limit:
+        raise BodyTooLarge(limit)
     if request.content_length not in (None, len(body)):
         raise BadRequest  # the client went away while sending; what has come is not what it meant
     if optional and not body and "Transfer-Encoding" not in request.headers:  # chunks that stopped look empty too
         return _validate(model, {})
+    if len(request.content_type or "") > LONGEST_FIELD:
+        raise UnsupportedMediaType
     if request.mimetype != "application/json" or not _is_utf8(request.mimetype_params.get("charset", "utf-8")):
         raise UnsupportedMediaType
-    value = json_text.parse(body)
+    try:
+        value = json_text.parse(body)
+    except json_text.TooManyValues as too_many:
+        raise InvalidRequest([("#", str(too_many))]) from too_many
     return _validate(model, value, json_text.repeated(value))
 
 
 def read_query(model: type[SomeModel]) -> SomeModel:
     """The query string. Raises InvalidRequest."""
+    if request.query_string.count(b"&") >= MOST_PARAMETERS:
+        raise InvalidRequest([("#", f"must not have over {MOST_PARAMETERS} parameters")])
     repeated = [(name,) for name, values in request.args.lists() if len(values) > 1]
     return _validate(model, request.args.to_dict(), repeated)
 

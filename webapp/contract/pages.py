@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from flask import Response, current_app, render_template, request
+from flask import Response, current_app, render_template
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel
 from werkzeug.exceptions import NotFound
 
+from webapp.api.headers import best_answer
 from webapp.api.operation import Answer, Operation
 from webapp.contract.document import document
 from webapp.contract.reading import chapters
@@ -35,7 +36,7 @@ def show_start() -> ResponseReturnValue:
     """A page for browsers, JSON for everyone else."""
     operations: tuple[Operation, ...] = current_app.extensions[OPERATIONS_SHOWN]
     links = {each.name: each.path for each in operations if each.method == "get" and each.needs_no_value}
-    if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
+    if best_answer("application/json", "text/html") == "text/html":
         place = next(each for each in operations if each.name == "place_order")
         example = current_app.json.dumps(place.example)
         answer = _page(render_template("start.html", info=_document()["info"], links=links, example=example))
@@ -66,7 +67,7 @@ def explain_problem(slug: str) -> ResponseReturnValue:
         "problem": problem,
         "example": current_app.json.dumps(problem.document(problem.example), indent=2),
     }
-    accepted = request.accept_mimetypes.best_match(["text/plain", "text/html"])
+    accepted = best_answer("text/plain", "text/html")
     answer = _page(render_template("problem.html", **shown)) if accepted == "text/html" else _text(problem, shown)
     answer.vary.add("Accept")
     return answer

@@ -33,7 +33,7 @@ from core.read_models.history import NoSuchVersion, NotPlacedYet
 from webapp.api.fields import EXAMPLE_ORDER_ID as ORDER_ID
 from webapp.api.headers import InvalidHeader, InvalidIdempotencyKey
 from webapp.api.json_text import InvalidJson, MalformedJson
-from webapp.api.requests import InvalidRequest, UnsupportedMediaType
+from webapp.api.requests import BodyTooLarge, InvalidRequest, UnsupportedMediaType
 from webapp.gate.auth import FromAnotherSite, MissingKey, MissingScope, OnlyForThisMachine
 from webapp.gate.rate_limits import LimitReached
 from webapp.problems.problem import (
@@ -310,9 +310,10 @@ TOO_LARGE = Problem(
     slug="content-too-large",
     status=413,
     title="The body is too large",
-    meaning="A body may have 1 MiB at the most.",
-    what_to_do="Send less; no command needs that much.",
-    example=RequestEntityTooLarge(),
+    meaning="A body may be as long as the longest good one of its operation; the detail says how many bytes that is.",
+    what_to_do="Send less; values that keep to the contract always fit.",
+    example=BodyTooLarge(12 * 1024),
+    others=(RequestEntityTooLarge,),
 )
 
 UNSUPPORTED = Problem(

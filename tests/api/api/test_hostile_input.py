@@ -26,6 +26,7 @@ from tests.support.calls import (
     order_after,
     problem,
     read,
+    show_everything,
     stored_events,
 )
 from tests.support.contract import CONTRACT
@@ -63,6 +64,8 @@ NOT_A_TEXT = {
     "surrogates the wrong way round": r'"\udc00\ud800"',
     "10,000 characters": json.dumps("名" * 10_000),
     "10,000 blanks": json.dumps(" " * 10_000),
+    "1,900 characters": json.dumps("名" * 1_900),
+    "10 kilobytes": json.dumps("a" * 10_000),
     "half a mebibyte": json.dumps("a" * 512 * 1024),
 }
 
@@ -78,6 +81,9 @@ NOT_A_NUMBER = {
     "1e-400": "1e-400",
     "an exponent of 30 digits": "1e" + "9" * 30,
     "a negative exponent of 30 digits": "1e-" + "9" * 30,
+    "10,000 digits": "9" * 10_000,
+    "10,000 decimals": "1." + "9" * 10_000,
+    "900 numbers": f"[{', '.join('0' * 900)}]",
     "a million digits": "9" * 1_000_000,
     "a million decimals": "1." + "9" * 1_000_000,
 }
@@ -160,11 +166,28 @@ NOT_JSON = {
     "an overlong slash": b'{"reason": "\xc0\xaf"}',
     "a cut character": '{"reason": "顧'.encode()[:-1],
     "bytes": bytes(range(256)),
+    "900 arrays": b"[" * 900,
+    "900 arrays in a field": b'{"reason": ' + b"[" * 900,
+    "900 objects": b'{"a":' * 900,
+    "gzip": b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xab\xae\x05\x00C\xbf\xa6\xa3\x02\x00\x00\x00",
+}
+
+
+# No body of a command has so many values, and none of these is looked at any further.
+TOO_MANY_VALUES = {
+    "5,000 arrays": b"[" * 5_000,
+    "5,000 closed arrays in a field": b'{"reason": ' + b"[" * 5_000 + b"]" * 5_000 + b"}",
+    "2,000 objects, one in the other": b'{"a":' * 2_000,
+    "3,000 empty objects": b"[" + b",".join([b"{}"] * 3_000) + b"]",
+    "3,000 empty strings": b"[" + b",".join([b'""'] * 3_000) + b"]",
+    "5,000 numbers behind a half string": b"[" + b"0," * 5_000 + b'"',
     "100,000 arrays": b"[" * 100_000,
     "100,000 closed arrays": b"[" * 100_000 + b"]" * 100_000,
     "100,000 objects": b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
     "100,000 arrays in a field": b'{"reason": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
-    "gzip": b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xab\xae\x05\x00C\xbf\xa6\xa3\x02\x00\x00\x00",
+    "101 members": b"{" + b",".join(b'"%d": 1' % number for number in range(101)) + b"}",
+    "101 members of a member": b'{"reason": {' + b",".join(b'"%d": 1' % number for number in range(101)) + b"}}",
+    "one member 101 times": b"{" + b",".join([b'"reason": "x"'] * 101) + b"}",
 }
 
 
@@ -178,6 +201,14 @@ def body_with(command: str, field: str, value: str) -> bytes:
     return ("{" + ", ".join(f"{json.dumps(name)}: {text}" for name, text in members.items()) + "}").encode()
 
 
+def refused_by_its_size(answer: TestResponse, command: str, body: bytes) -> bool:
+    """Whether the body is longer than the longest good one."""
+    limit = COMMAND_OPERATIONS[command].largest_body
+    if len(body) > limit:
+        assert str(limit) in problem(answer, 413, "content-too-large")["detail"]
+    return len(body) > limit
+
+
 @pytest.mark.parametrize(("command", "field"), list(REFUSED))
 def test_wrong_values_are_refused_by_name_and_leave_nothing(
     client: FlaskClient, sessions: sessionmaker[Session], subtests: pytest.Subtests, command: str, field: str
@@ -186,7 +217,10 @@ def test_wrong_values_are_refused_by_name_and_leave_nothing(
     with nothing_stored(sessions):
         for what, value in REFUSED[command, field].items():
             with subtests.test(what):
-                assert list(faults(post(client, command, order_id, body_with(command, field, value)))) == [f"#/{field}"]
+                body = body_with(command, field, value)
+                answer = post(client, command, order_id, body)
+                if not refused_by_its_size(answer, command, body):
+                    assert list(faults(answer)) == [f"#/{field}"]
         for value in ("NaN", "Infinity", "-Infinity"):
             with subtests.test(value):
                 answer = post(client, command, order_id, body_with(command, field, value))
@@ -204,7 +238,43 @@ def test_bodies_that_are_not_json_leave_nothing(
     with nothing_stored(sessions):
         for what, body in NOT_JSON.items():
             with subtests.test(what):
-                problem(post(client, command, order_id, body), 400, "not-json")
+                answer = post(client, command, order_id, body)
+                if not refused_by_its_size(answer, command, body):
+                    problem(answer, 400, "not-json")
+
+
+def longest(schema: dict[str, Any]) -> Any:
+    """The longest good value of this schema, if each character is spelled as two escapes."""
+    if "$ref" in schema:
+        return longest(CONTRACT["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
+    match schema["type"]:
+        case "string":
+            return "𠮷" * schema["maxLength"]
+        case "array":
+            return [longest(schema["items"])] * schema["maxItems"]
+        case "object":
+            return {name: longest(value) for name, value in schema.get("properties", {}).items()}
+    return Decimal(str(schema["maximum"]))
+
+
+@pytest.mark.parametrize("command", list(COMMANDS))
+def test_the_longest_good_body_is_taken(client: FlaskClient, command: str) -> None:
+    body = simplejson.dumps(longest(body_schema(COMMAND_OPERATIONS[command]))).encode()
+
+    assert post(client, command, order_after(client, *BEFORE[command]), body).status_code in (200, 201)
+
+
+@pytest.mark.parametrize("command", list(COMMANDS))
+def test_bodies_with_too_many_values_are_refused_as_a_whole(
+    client: FlaskClient, sessions: sessionmaker[Session], subtests: pytest.Subtests, command: str
+) -> None:
+    order_id = order_after(client, *BEFORE[command])
+    with nothing_stored(sessions):
+        for what, body in TOO_MANY_VALUES.items():
+            with subtests.test(what):
+                answer = post(client, command, order_id, body)
+                if not refused_by_its_size(answer, command, body):
+                    assert list(faults(answer)) == ["#"]
 
 
 @pytest.mark.parametrize("command", list(COMMANDS))
@@ -225,6 +295,8 @@ def test_unknown_and_repeated_keys_leave_nothing(
         "a key with a lone surrogate": r'"a\ud800": 1',
         "two lone surrogates": r'"\ud800": 1, "\udfff": 1',
         "a key of 10,000 characters": f'"{"a" * 10_000}": 1',
+        "90 keys": ", ".join(f'"key {n}": {n}' for n in range(90)),
+        "one key 90 times": ", ".join('"a": 1' for _ in range(90)),
         "10,000 keys": ", ".join(f'"key {n}": {n}' for n in range(10_000)),
         "one key 10,000 times": ", ".join('"a": 1' for _ in range(10_000)),
         "10,000 keys twice": ", ".join(f'"key {n % 10_000}": {n}' for n in range(20_000)),
@@ -233,11 +305,43 @@ def test_unknown_and_repeated_keys_leave_nothing(
     with nothing_stored(sessions):
         for what, members in wrong.items():
             with subtests.test(what):
-                faults(post(client, command, order_id, f"{{{right}{comma}{members}}}".encode()))
+                body = f"{{{right}{comma}{members}}}".encode()
+                answer = post(client, command, order_id, body)
+                if not refused_by_its_size(answer, command, body):
+                    faults(answer)
         for field, value in COMMANDS[command][1].items():
             with subtests.test(f"{field} twice"):
                 repeated = f"{{{right}, {json.dumps(field)}: {simplejson.dumps(value)}}}".encode()
                 assert faults(post(client, command, order_id, repeated)) == {f"#/{field}": "is given more than once"}
+
+
+def long(part: str) -> str:
+    """A list of these that is longer than a kilobyte."""
+    return part + f",{part}" * (1024 // len(part))
+
+
+def test_headers_over_a_kilobyte_are_ignored_or_refused(client: FlaskClient, sessions: sessionmaker[Session]) -> None:
+    """What a client may not count on is ignored."""
+    order_id = order_after(client, "add_item")
+    show_everything(sessions)
+    page, path = "/problems/not-json", f"/orders/{order_id}"
+    assert client.get(page, headers={"Accept": "text/html"}).mimetype == "text/html"
+    assert client.get(page, headers={"Accept": long("text/html")}).mimetype == "text/plain"
+    assert client.get("/", headers={"Accept": long("text/html")}).mimetype == "application/json"
+    assert client.get(path, headers={"If-None-Match": '"2"'}).status_code == 304
+    assert client.get(path, headers={"If-None-Match": long('"2"')}).status_code == 200
+    with nothing_stored(sessions):
+        problem(client.post(f"{path}/confirm", headers={"If-Match": long('"2"')}), 400, "invalid-header")
+        typed = {"Content-Type": "application/json" + "; a=b" * 250}
+        problem(client.post(f"{path}/confirm", data=b"{}", headers=typed), 415, "unsupported-media-type")
+    asked = client.post(f"{path}/confirm", headers={"Prefer": long("wait=0") + ",wait=5"})
+    assert asked.status_code == 200
+    assert "Preference-Applied" not in asked.headers
+
+
+def test_a_query_of_over_a_hundred_parameters_is_refused_as_a_whole(client: FlaskClient) -> None:
+    assert len(faults(client.get(f"/orders?{'&'.join(f'p{number}' for number in range(100))}"))) == 100
+    assert list(faults(client.get(f"/orders?{'&'.join(['limit=1'] * 101)}"))) == ["#"]
 
 
 HOSTILE_IDS = [
