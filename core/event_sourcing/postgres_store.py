@@ -23,6 +23,7 @@ from core.event_sourcing.event_store import (
 )
 from core.idempotency import IdempotencyKey, KeyUsed, KeyUsedForAnotherRequest, Outcome
 
+LAST_VERSION = 2**31 - 1  # that the column can hold
 COLUMNS = "position, aggregate_id, version, event_type, event_data, metadata, occurred_at"
 
 # A version that is there already is an error, which undoes the whole statement; a gap before it inserts nothing.
@@ -61,7 +62,7 @@ POSITIONS = "SELECT position FROM appended ORDER BY version"
 
 READ_STREAM = f"""
     SELECT {COLUMNS} FROM events
-    WHERE aggregate_id = %(aggregate_id)s AND version > %(after)s
+    WHERE aggregate_id = %(aggregate_id)s AND version > %(after)s AND version <= %(until)s
     ORDER BY version
 """
 
@@ -135,8 +136,10 @@ class PostgresEventStore:
             for number, ((position,), new) in enumerate(zip(positions, events, strict=True), start=1)
         ]
 
-    def read_stream(self, aggregate_id: str, after: int = 0) -> Iterator[RecordedEvent]:
-        rows = self._connection.execute(READ_STREAM, {"aggregate_id": aggregate_id, "after": after})
+    def read_stream(self, aggregate_id: str, after: int = 0, until: int = LAST_VERSION) -> Iterator[RecordedEvent]:
+        """Up to the version `until`, if it is given."""
+        wanted = {"aggregate_id": aggregate_id, "after": after, "until": until}
+        rows = self._connection.execute(READ_STREAM, wanted)
         return map(recorded, rows)
 
     def read_from_snapshot(self, aggregate_id: str, shape: int) -> tuple[Snapshot | None, Iterator[RecordedEvent]]:

@@ -1,7 +1,6 @@
 """Comparing snapshots with the events that they stand for."""
 
 from collections.abc import Collection, Iterator
-from itertools import islice
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -31,7 +30,7 @@ def forget_snapshots(session: Session, order_ids: Collection[str]) -> None:
 def _snapshot(session: Session, order_id: str, version: int) -> Snapshot | None:
     """As it has to be; None if there are not so many events."""
     order, last_event_at = Order(), None
-    for recorded in islice(PostgresEventStore(driver_connection(session)).read_stream(order_id), version):
+    for recorded in PostgresEventStore(driver_connection(session)).read_stream(order_id, until=version):
         order.replay([recorded.event])
         last_event_at = recorded.occurred_at
     if last_event_at is None or order.version != version:

@@ -3,15 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import takewhile
 from typing import Any, NamedTuple
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.database import driver_connection
 from core.event_sourcing.codec import encode
 from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.postgres_store import PostgresEventStore
+from core.event_sourcing.tables import events
 from core.orders.errors import OrderNotFound
 from core.orders.events import sentence
 from core.projection.project import advance, fold
@@ -60,44 +61,66 @@ class AuditEntry:
     changes: tuple[Change, ...]
 
 
-def audit_trail(session: Session, order_id: str) -> list[AuditEntry]:
-    """Raises OrderNotFound."""
-    entries, row, before = [], None, Shown({}, [])
-    for recorded in _stream(session, order_id):
+def audit_trail(session: Session, order_id: str, *, after: int, limit: int) -> tuple[list[AuditEntry], int | None]:
+    """A page of the events after this version, and the version where it ends if more follow. Raises OrderNotFound."""
+    last, entries = after + limit, list[AuditEntry]()
+    row, before = None, Shown({}, [])
+    for recorded in _stream(session, order_id, until=last + 1):
+        if recorded.version > last:
+            return entries, last
         row = advance(DETAILS, row, recorded)
-        after = Shown.of(row)
-        entries.append(_entry(recorded, _changes(before, after)))
-        before = after
-    return entries
+        if recorded.version >= after:
+            now = Shown.of(row)
+            if recorded.version > after:
+                entries.append(_entry(recorded, _changes(before, now)))
+            before = now
+    return entries, None
+
+
+def difference(session: Session, order_id: str, one: int, other: int) -> tuple[Change, ...]:
+    """Field by field, from one version to the other. Raises OrderNotFound, NoSuchVersion."""
+    row, shown = None, {}
+    for recorded in _up_to(session, order_id, max(one, other)):
+        row = advance(DETAILS, row, recorded)
+        if recorded.version in (one, other):
+            shown[recorded.version] = Shown.of(row)
+    return _changes(shown[one], shown[other])
 
 
 def details_at_version(session: Session, order_id: str, version: int) -> OrderDetails:
     """Raises OrderNotFound, NoSuchVersion."""
-    stream = _stream(session, order_id)
-    if not 1 <= version <= len(stream):
-        raise NoSuchVersion(order_id, version, len(stream))
-    return fold(DETAILS, stream[:version])[order_id]
+    return fold(DETAILS, _up_to(session, order_id, version))[order_id]
 
 
 def details_as_of(session: Session, order_id: str, moment: datetime) -> OrderDetails:
     """Raises OrderNotFound, NotPlacedYet."""
-    stream = _stream(session, order_id)
-    then = list(takewhile(lambda recorded: recorded.occurred_at <= moment, stream))
+    version = (
+        select(events.c.version)
+        .where(events.c.aggregate_id == order_id, events.c.occurred_at <= moment)
+        .order_by(events.c.version.desc())
+        .limit(1)
+    )
+    then = session.execute(version).scalar() or 0
+    stream = _stream(session, order_id, until=max(then, 1))
     if not then:
         raise NotPlacedYet(order_id, stream[0].occurred_at)
-    return fold(DETAILS, then)[order_id]
+    return fold(DETAILS, stream)[order_id]
 
 
-def _stream(session: Session, order_id: str) -> list[RecordedEvent]:
-    stream = list(PostgresEventStore(driver_connection(session)).read_stream(order_id))
-    if not stream:
-        raise OrderNotFound(order_id)
+def _up_to(session: Session, order_id: str, version: int) -> list[RecordedEvent]:
+    """Raises OrderNotFound, NoSuchVersion."""
+    stream = _stream(session, order_id, until=version)
+    if len(stream) < version:
+        raise NoSuchVersion(order_id, version, len(stream))
     return stream
 
 
-def changes(before: OrderDetails, after: OrderDetails) -> tuple[Change, ...]:
-    """Field by field; `version` is left out, since every event changes it."""
-    return _changes(Shown.of(before), Shown.of(after))
+def _stream(session: Session, order_id: str, *, until: int) -> list[RecordedEvent]:
+    """The events up to this version. Raises OrderNotFound."""
+    stream = list(PostgresEventStore(driver_connection(session)).read_stream(order_id, until=until))
+    if not stream:
+        raise OrderNotFound(order_id)
+    return stream
 
 
 class Shown(NamedTuple):
@@ -112,7 +135,8 @@ class Shown(NamedTuple):
 
 
 def _changes(before: Shown, after: Shown) -> tuple[Change, ...]:
-    """`items/0` is the first of all items that are there before or after."""
+    """`items/0` is the first of all items that are there before or after; `version` is left out, since every event
+    changes it."""
     found = [
         Change(field=name, before=before.fields.get(name), after=value)
         for name, value in after.fields.items()

@@ -5,12 +5,13 @@ from decimal import Decimal
 from typing import Annotated
 
 from flask.typing import ResponseReturnValue
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, PlainValidator
 
 from core.api_keys import Scope
-from core.read_models.history import audit_trail, changes, details_at_version
+from core.orders.errors import InvalidValue
+from core.read_models.history import audit_trail, difference
 from webapp.api import fields
-from webapp.api.fields import Strict
+from webapp.api.fields import Strict, described
 from webapp.api.operation import Answer, Operation
 from webapp.api.queries import EXAMPLE_ITEM, OrderItemAnswer
 from webapp.api.requests import read_query
@@ -29,8 +30,21 @@ class FieldChange(BaseModel):
 # The events of an order.
 
 
-class NoQuery(Strict):
-    """No parameters."""
+def _version_of_page(text: str) -> int:
+    """A page ends at a version, which is its cursor."""
+    try:
+        return fields.counted(text)
+    except InvalidValue as error:
+        raise InvalidValue("cursor", "must be the next_cursor of an earlier answer") from error
+
+
+class EventsQuery(Strict):
+    limit: fields.PageSize = fields.MOST_PER_PAGE
+    cursor: Annotated[
+        int | None,
+        PlainValidator(_version_of_page),
+        described(fields.COUNT_AS_TEXT, "The `next_cursor` of the page before.", "2"),
+    ] = None
 
 
 class AuditEntryAnswer(BaseModel):
@@ -48,15 +62,21 @@ class AuditEntryAnswer(BaseModel):
 
 
 class AuditTrail(BaseModel):
-    """Every event of the order, oldest first."""
+    """The events of the order, oldest first; `next_cursor` is null on the last page."""
 
     order_id: fields.OrderId
     events: list[AuditEntryAnswer]
+    next_cursor: str | None
 
 
 def show_events(order_id: str) -> ResponseReturnValue:
-    read_query(NoQuery)
-    return {"order_id": order_id, "events": [asdict(entry) for entry in audit_trail(db.session(), order_id)]}
+    query = read_query(EventsQuery)
+    entries, end = audit_trail(db.session(), order_id, after=query.cursor or 0, limit=query.limit)
+    return {
+        "order_id": order_id,
+        "events": [asdict(entry) for entry in entries],
+        "next_cursor": None if end is None else str(end),
+    }
 
 
 # Two of its versions.
@@ -78,14 +98,12 @@ class OrderDiff(BaseModel):
 
 def show_diff(order_id: str) -> ResponseReturnValue:
     query = read_query(DiffQuery)
-    before, after = (
-        details_at_version(db.session(), order_id, version) for version in (query.from_version, query.to_version)
-    )
+    changes = difference(db.session(), order_id, query.from_version, query.to_version)
     return {
         "order_id": order_id,
         "from_version": query.from_version,
         "to_version": query.to_version,
-        "changes": [asdict(change) for change in changes(before, after)],
+        "changes": [asdict(change) for change in changes],
     }
 
 
@@ -102,7 +120,8 @@ OPERATIONS = (
         view=show_events,
         scope=Scope.ORDERS_READ,
         summary="Show an order's past, event by event",
-        query=NoQuery,
+        description="Oldest first.",
+        query=EventsQuery,
         answers=(
             Answer(
                 description="The audit trail.",
@@ -122,6 +141,7 @@ OPERATIONS = (
                             "changes": EXAMPLE_CHANGES,
                         }
                     ],
+                    "next_cursor": None,
                 },
             ),
         ),

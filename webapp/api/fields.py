@@ -44,6 +44,7 @@ SUM: JsonSchema = {**MONEY, "minimum": 0}
 ORDER_ID: JsonSchema = {"type": "string", "pattern": f"^{values.ORDER_ID}$"}
 QUANTITY: JsonSchema = {"type": "integer", "minimum": 1, "maximum": values.LARGEST_QUANTITY}
 COUNT: JsonSchema = {"type": "integer", "minimum": 1}
+COUNT_AS_TEXT: JsonSchema = {"type": "string", "pattern": "^[1-9][0-9]{0,17}$"}
 STATUS: JsonSchema = {"type": "string", "enum": STATUSES}
 TIME: JsonSchema = {"type": "string", "format": "date-time"}
 
@@ -127,13 +128,13 @@ def _least_amount(text: str) -> Decimal:
     return values.amount("min_total_amount", Decimal(text))
 
 
-def _counted(text: str) -> int:
+def counted(text: str) -> int:
     if not re.fullmatch(r"[1-9][0-9]{0,17}", text):
         raise InvalidValue("version", "must be a whole number from 1")
     return int(text)
 
 
-Counted = Annotated[int, PlainValidator(_counted), described({**COUNT, "maximum": LARGEST_COUNT}, "Counts from 1.", 2)]
+Counted = Annotated[int, PlainValidator(counted), described({**COUNT, "maximum": LARGEST_COUNT}, "Counts from 1.", 2)]
 """A version or position."""
 
 Past = Annotated[
@@ -152,7 +153,7 @@ OfStatus = Annotated[str, PlainValidator(_status), described(STATUS, "Orders in 
 PageSize = Annotated[
     int,
     BeforeValidator(_page_size),
-    described({"type": "integer", "minimum": 1, "maximum": MOST_PER_PAGE}, "Orders per page.", 50),
+    described({"type": "integer", "minimum": 1, "maximum": MOST_PER_PAGE}, "How many per page.", 50),
 ]
 Cursor = Annotated[
     PageEnd,

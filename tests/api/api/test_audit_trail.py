@@ -1,29 +1,40 @@
 """The audit trail: every event of an order, who did it and when, in words, and what it changed."""
 
 import itertools
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import pytest
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.database import driver_connection
-from core.event_sourcing.event_store import NewEvent
+from core.event_sourcing import postgres_store
+from core.event_sourcing.event_store import NewEvent, RecordedEvent
 from core.event_sourcing.postgres_store import PostgresEventStore
 from core.orders.events import OrderEvent
-from tests.support.calls import nothing_stored, order_after, problem, read, send, show_everything
+from tests.support.calls import faults, nothing_stored, order_after, problem, read, send, show_everything
 from tests.support.examples import CANCELLED, CONFIRMED, LAPTOP_ADDED, MICE_ADDED, ORDER_ID, PLACED, SHIPPED
 from tests.support.read_side import run, store
 from tests.support.streams import append
 
 
 def trail(client: FlaskClient, order_id: str = ORDER_ID) -> list[dict[str, Any]]:
-    document = read(client.get(f"/orders/{order_id}/events"))
-    assert document["order_id"] == order_id
-    events: list[dict[str, Any]] = document["events"]
-    return events
+    return list(itertools.chain.from_iterable(pages(client, order_id)))
+
+
+def pages(client: FlaskClient, order_id: str = ORDER_ID, limit: int = 200) -> Iterator[list[dict[str, Any]]]:
+    following = ""
+    while True:
+        document = read(client.get(f"/orders/{order_id}/events?limit={limit}{following}"))
+        assert document["order_id"] == order_id
+        yield document["events"]
+        if document["next_cursor"] is None:
+            return
+        following = f"&cursor={document['next_cursor']}"
 
 
 def changed(entry: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -168,20 +179,71 @@ def test_an_order_that_is_not_there_has_no_trail(client: FlaskClient) -> None:
     problem(client.get("/orders/ORDER-404/events"), 404, "order-not-found")
 
 
-def test_the_trail_takes_no_parameters(client: FlaskClient, sessions: sessionmaker[Session]) -> None:
+def test_pages_neither_skip_nor_repeat_events(client: FlaskClient, sessions: sessionmaker[Session]) -> None:
+    append(sessions, [PLACED, LAPTOP_ADDED, MICE_ADDED, CONFIRMED, SHIPPED])
+    whole = trail(client)
+
+    for limit in (1, 2, 3, 5, 6):
+        parts = list(pages(client, limit=limit))
+        assert list(itertools.chain.from_iterable(parts)) == whole
+        assert [len(part) for part in parts[:-1]] == [limit] * (len(parts) - 1)
+    assert read(client.get(f"/orders/{ORDER_ID}/events?cursor=5"))["events"] == []
+    assert read(client.get(f"/orders/{ORDER_ID}/events?cursor={'9' * 18}")) == {
+        "order_id": ORDER_ID,
+        "events": [],
+        "next_cursor": None,
+    }
+
+
+def test_without_a_limit_a_page_has_two_hundred_events(client: FlaskClient, sessions: sessionmaker[Session]) -> None:
+    append(sessions, [PLACED, *[LAPTOP_ADDED] * 200])
+
+    document = read(client.get(f"/orders/{ORDER_ID}/events"))
+
+    assert (len(document["events"]), document["next_cursor"]) == (200, "200")
+
+
+def test_what_is_no_page_is_refused_by_name(client: FlaskClient, sessions: sessionmaker[Session]) -> None:
     append(sessions, [PLACED])
 
-    problem(client.get(f"/orders/{ORDER_ID}/events?version=1"), 422, "invalid-request")
+    for cursor in ("", "0", "-1", "01", "one", "1" * 19, "1.0"):
+        assert list(faults(client.get(f"/orders/{ORDER_ID}/events?cursor={cursor}"))) == ["#/cursor"], cursor
+    assert set(faults(client.get(f"/orders/{ORDER_ID}/events?limit=201&version=1"))) == {"#/limit", "#/version"}
+
+
+def test_the_past_is_read_only_up_to_what_was_asked_for(
+    client: FlaskClient, sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(sessions, [PLACED, *[LAPTOP_ADDED] * 300])
+    read_events, really_read = [], postgres_store.recorded
+
+    def reading(row: Any) -> RecordedEvent:
+        read_events.append(row)
+        return really_read(row)
+
+    monkeypatch.setattr(postgres_store, "recorded", reading)
+    bounds = {
+        "/diff?from=1&to=2": 2,
+        "/diff?from=5&to=2": 5,
+        "?version=3": 3,
+        "/events?limit=10": 11,
+        "/events?limit=10&cursor=50": 61,
+    }
+    for asked, most in bounds.items():
+        read_events.clear()
+        assert client.get(f"/orders/{ORDER_ID}{asked}").status_code == 200
+        assert len(read_events) == most, asked
 
 
 def test_an_event_of_a_later_release_is_said_clearly(client: FlaskClient, sessions: sessionmaker[Session]) -> None:
     append(sessions, [PLACED, LAPTOP_ADDED])
     store(sessions, ORDER_ID, 3, "OrderRefunded")
 
-    for path in ("events", "diff?from=1&to=2"):
+    for path in ("events", "diff?from=1&to=3"):
         answer = client.get(f"/orders/{ORDER_ID}/{path}")
         assert "'OrderRefunded', schema version 1" in problem(answer, 503, "event-unknown")["detail"]
         assert int(answer.headers["Retry-After"]) > 0
-    problem(client.get(f"/orders/{ORDER_ID}?version=2"), 503, "event-unknown")
+    problem(client.get(f"/orders/{ORDER_ID}?version=3"), 503, "event-unknown")
+    assert read(client.get(f"/orders/{ORDER_ID}?version=2"))["version"] == 2
     with nothing_stored(sessions):
         problem(send(client, "confirm_order", ORDER_ID), 503, "event-unknown")
