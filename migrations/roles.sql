@@ -22,11 +22,16 @@ GRANT USAGE ON SCHEMA public TO orderlog_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO orderlog_app;
 ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO orderlog_app;
 
--- The log. An identity column needs no privilege on its sequence to be filled.
+-- The log. Its place in the log is the database's to give, so an event's position, transaction id and epoch cannot be
+-- chosen. An identity column needs no privilege on its sequence to be filled; readiness looks whether it is behind.
 REVOKE ALL ON events, log_epochs FROM orderlog_app;
-GRANT SELECT, INSERT ON events TO orderlog_app;
-GRANT SELECT ON log_epochs TO orderlog_app;
+GRANT SELECT ON events, log_epochs TO orderlog_app;
+GRANT INSERT (aggregate_id, aggregate_type, version, event_type, event_data, metadata, occurred_at)
+    ON events TO orderlog_app;
 REVOKE ALL ON SEQUENCE events_position_seq FROM orderlog_app;
+GRANT SELECT ON SEQUENCE events_position_seq TO orderlog_app;
+REVOKE EXECUTE ON FUNCTION log_epoch() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION log_epoch() TO orderlog_app;
 
 -- Keys are made and revoked, and migrations run, as the owner.
 REVOKE ALL ON api_keys, alembic_version FROM orderlog_app;

@@ -60,7 +60,7 @@ def make_app(database_url: str, redis_url: str, **config: Any) -> Flask:
     os.environ["DATABASE_URL"] = database_url
     os.environ["REDIS_URL"] = redis_url
     os.environ["ORDERLOG_AUTH"] = "off"
-    app = create_app({"TESTING": True, "PROPAGATE_EXCEPTIONS": False, **config})
+    app = create_app({"TESTING": True, "PROPAGATE_EXCEPTIONS": False, "READINESS_SECONDS": 0, **config})
     made.append(app)
     return app
 

@@ -18,6 +18,7 @@ from webapp.api.json_text import ExactJson
 from webapp.contract import pages
 from webapp.gate import access_log, auth, rate_limits, request_id, security_headers
 from webapp.gate.auth import OPEN
+from webapp.health.readiness import KEPT_SECONDS, READINESS, Readiness
 from webapp.operations import OPERATIONS
 from webapp.problems import error_handlers
 from worker.enqueue import Enqueuer
@@ -53,6 +54,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         AUTH=web.auth,
         RATE_LIMIT=web.rate_limit,
         MAX_ITEMS=web.max_items,
+        READINESS_SECONDS=KEPT_SECONDS,
     )
     app.config.update(config or {})
     if not app.testing:
@@ -64,6 +66,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.extensions[waiting.WAITS] = waiting.Waits(
         libpq_url(settings.database_url), waiting.REPLAY_SECONDS if settings.replica_url else waiting.RECHECK_SECONDS
     )
+    app.extensions[READINESS] = Readiness(app.config["READINESS_SECONDS"])
     database.init_app(app)
     _guard(app, web)
     for part in (error_handlers, cli, operations):

@@ -1,12 +1,15 @@
-"""kombu's Redis transport, but for one thing: a channel keeps its client.
+"""kombu's Redis transport, but for two things.
 
-kombu 5.7 makes a new client object for every operation, which costs more CPU than the operation itself."""
+A channel keeps its client: kombu 5.7 makes a new one for every operation, which costs more CPU than the operation. And
+a server that refuses what it is asked, as one does that was made a replica or whose disk is full, is tried again every
+second like one that is away: kombu lets the worker die of that."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from kombu.transport import redis
+from redis.exceptions import ResponseError
 
 
 class Channel(redis.Channel):
@@ -24,3 +27,15 @@ class Channel(redis.Channel):
 
 class Transport(redis.Transport):
     Channel = Channel
+    connection_errors = (*redis.Transport.connection_errors, ResponseError)
+
+    def establish_connection(self) -> Any:
+        """Raises ResponseError where the server only reads."""
+        connection = super().establish_connection()
+        try:
+            channel: Any = self._avail_channels[-1]  # type: ignore[attr-defined]  # kombu has no types
+            channel.client.set("orderlog.writable", "1", ex=1)
+        except ResponseError:
+            self.close_connection(self)  # type: ignore[arg-type]  # the same
+            raise
+        return connection

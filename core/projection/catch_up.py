@@ -20,6 +20,7 @@ from core.projection.parking import project_patiently, retry_due
 from core.projection.project import Failure
 from core.projection.read_model import ReadModel
 from core.projection.sums import fold
+from core.safe_errors import DATABASE_ERRORS, describe
 from core.settings import Patience
 
 logger = logging.getLogger(__name__)
@@ -126,9 +127,13 @@ def catch_up(
 
 
 def _fold_sums(sessions: sessionmaker[Session], model: ReadModel[Any]) -> None:
+    """Sums are right without it, so it never stops the projecting."""
     for sums in model.sums:
-        with sessions.begin() as session:
-            fold(session, sums)
+        try:
+            with sessions.begin() as session:
+                fold(session, sums)
+        except DATABASE_ERRORS as error:
+            logger.warning("%s was not folded (%s); the next catch-up tries again.", sums.table.name, describe(error))
 
 
 @contextmanager

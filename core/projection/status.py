@@ -1,6 +1,6 @@
 """How far each projector is, and how much of what is stored its rows show."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,6 +9,8 @@ from sqlalchemy import Row, select, text
 from sqlalchemy.orm import Session
 
 from core.projection.read_model import ReadModel
+
+OVERDUE = 15.0  # seconds; catch-up should come by every two, and its visits are replayed on a replica too
 
 # Events at or below the checkpoint are applied or recorded as failing, so only what is new is counted. A subquery,
 # unlike a join, is never planned as a scan of the whole read model.
@@ -53,6 +55,29 @@ STORED = text("""
 """)
 LAST_CHECKED = text("SELECT min(checked_at) FROM projector_checkpoints WHERE projector = ANY(:projectors)")
 
+HELD_BACK = text("""
+    SELECT max(extract(epoch FROM now() - waiting.occurred_at))::float
+    FROM projector_checkpoints AS checkpoint CROSS JOIN LATERAL (
+        SELECT occurred_at FROM events
+        WHERE (epoch, transaction_id, position) > (checkpoint.epoch, checkpoint.transaction_id, checkpoint.position)
+        ORDER BY epoch, transaction_id, position LIMIT 1
+    ) AS waiting
+    WHERE projector = ANY(:projectors)
+""")
+
+# Readers do not hold it back: only a transaction that has written has an id.
+HOLDERS = text("""
+    SELECT holder FROM (
+        SELECT age(backend_xid) AS age,
+               format('process %s of %s; end it with SELECT pg_terminate_backend(%s)', pid, usename, pid) AS holder
+        FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()
+        UNION ALL
+        SELECT age(transaction),
+               format('the prepared transaction %s of %s; end it with ROLLBACK PREPARED %L', gid, owner, gid)
+        FROM pg_prepared_xacts
+    ) AS open ORDER BY age DESC LIMIT 1
+""")
+
 FAILING = text("""
     SELECT count(*) FILTER (WHERE next_attempt_at IS NULL), count(*) FILTER (WHERE next_attempt_at IS NOT NULL)
     FROM projection_failures WHERE projector = :projector
@@ -76,10 +101,12 @@ class ProjectorStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """`epoch` counts the clusters that held the log."""
+    """`epoch` counts the clusters that held the log; `held_back_by` is who keeps catch-up from going on, where the
+    oldest event that it has not passed is overdue."""
 
     last_position: int
     epoch: int
+    held_back_by: Sequence[str]
     projectors: Mapping[str, ProjectorStatus]
 
 
@@ -87,6 +114,7 @@ def status(session: Session, models: Mapping[str, ReadModel[Any]]) -> Status:
     return Status(
         last_position=last_position(session),
         epoch=session.execute(text("SELECT log_epoch()")).scalar_one(),
+        held_back_by=holders(session) if seconds_held_back(session, models) > OVERDUE else [],
         projectors={name: _projector_status(session, name, model) for name, model in models.items()},
     )
 
@@ -94,6 +122,18 @@ def status(session: Session, models: Mapping[str, ReadModel[Any]]) -> Status:
 def last_position(session: Session) -> int:
     """That of the newest committed event; 0 if there is none."""
     return int(session.execute(text("SELECT coalesce(max(position), 0) FROM events")).scalar_one())
+
+
+def seconds_held_back(session: Session, names: Collection[str]) -> float:
+    """The age of the oldest event that catch-up has not passed, of the projector that is furthest behind; 0 if none.
+
+    Hints may have projected it; a lost hint is not noticed before catch-up has passed the event."""
+    return float(session.execute(HELD_BACK, {"projectors": list(names)}).scalar() or 0.0)
+
+
+def holders(session: Session) -> list[str]:
+    """Who keeps events from being settled: the oldest transaction that has written and is still open."""
+    return list(session.execute(HOLDERS).scalars())
 
 
 def seconds_since_catch_up(session: Session, names: Collection[str]) -> float | None:

@@ -29,6 +29,9 @@ def owner_url(postgres: PostgresServer, database_url: str) -> str:
     return in_database(database_url, postgres.owner_url)
 
 
+GIVEN = "aggregate_id, aggregate_type, version, event_type, event_data, metadata, occurred_at"
+
+
 @pytest.fixture
 def role_url(postgres: PostgresServer, database_url: str, owner_url: str, project_root: Path) -> str:
     """In a database that its owner, no superuser, has prepared by the file that is shipped, twice."""
@@ -69,6 +72,10 @@ def role_app(role_url: str, valkey: ValkeyServer) -> Iterator[Flask]:
         "UPDATE api_keys SET revoked_at = NULL",
         "SET ROLE orderlog",
         "SET ROLE orderlog_owner",
+        f"INSERT INTO events (position, {GIVEN}) OVERRIDING SYSTEM VALUE SELECT 99, {GIVEN} FROM events",
+        f"INSERT INTO events (transaction_id, {GIVEN}) SELECT '99', {GIVEN} FROM events",
+        f"INSERT INTO events (epoch, {GIVEN}) SELECT 99, {GIVEN} FROM events",
+        "INSERT INTO log_epochs SELECT * FROM log_epochs",
         "COPY api_keys FROM PROGRAM 'id'",
         "COPY api_keys FROM '/etc/passwd'",
     ],

@@ -22,6 +22,8 @@ def status_command(as_json: bool) -> None:
         echo_json(asdict(found))
         return
     click.echo(f"last position: {found.last_position} (epoch {found.epoch})")
+    for holder in found.held_back_by:
+        click.echo(f"catch-up is held back by {holder}")
     for name, projector in found.projectors.items():
         click.echo(f"{name}: {_line(projector)}")
 

@@ -2,12 +2,14 @@
 
 from typing import Literal
 
+from flask import current_app
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel
 
 from webapp.api.operation import Answer, Operation
 from webapp.gate.auth import OPEN
-from webapp.health.readiness import OK, checks
+from webapp.health import readiness
+from webapp.health.readiness import OK, READINESS
 from webapp.problems.catalogue import NOT_READY, NotReady
 
 
@@ -28,7 +30,8 @@ class Readiness(BaseModel):
 
 def readyz() -> ResponseReturnValue:
     """503 while PostgreSQL is away or not migrated; without a broker or catch-up news may be late."""
-    found = checks()
+    kept: readiness.Readiness = current_app.extensions[READINESS]
+    found = kept.checks()
     if found["postgresql"] != OK:
         raise NotReady(found)
     return {"status": "ready" if set(found.values()) == {OK} else "degraded", "checks": found}

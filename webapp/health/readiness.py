@@ -1,19 +1,22 @@
 """What `/readyz` looks at. Each check finds "ok", or what is wrong and what that means."""
 
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Set
+from functools import cache
 
 from alembic.script import ScriptDirectory
 from flask import current_app
 from kombu import Connection
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from core.durability import dangers
-from core.projection.status import last_catch_up, seconds_since_catch_up
+from core.projection.status import OVERDUE, holders, last_catch_up, seconds_held_back, seconds_since_catch_up
 from core.read_models.wiring import PROJECTORS
 from core.safe_errors import DATABASE_ERRORS
 from core.settings import is_redis
@@ -24,9 +27,37 @@ AWAY = "PostgreSQL does not answer"
 MEANWHILE = "new events are shown by catch-up once it does"
 
 BROKER_TIMEOUT = 0.5  # seconds
-CATCH_UP_OVERDUE = 15  # seconds; it should come by every two, and its visits are replayed on a replica too
+READINESS = "orderlog-readiness"
+KEPT_SECONDS = 1.0
+
+BEHIND = text("""
+    SELECT coalesce(pg_sequence_last_value('events_position_seq'), 0) < coalesce(max(position), 0) FROM events
+""")
+SET_SEQUENCE = "SELECT setval('events_position_seq', max(position)) FROM events"
 
 WHO_ARE_YOU = text("SELECT pg_is_in_recovery() AS replays, pg_postmaster_start_time() AS started")
+
+
+class Readiness:
+    """What the checks find, kept for so many seconds; probes that come while one of them looks get what was found last.
+
+    Nobody needs a key to ask, so asking must cost nothing."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._found: dict[str, str] = {}
+        self._until = 0.0
+        self._looking = threading.Lock()
+
+    def checks(self) -> dict[str, str]:
+        if time.monotonic() >= self._until and self._looking.acquire(blocking=not self._found):
+            try:
+                if time.monotonic() >= self._until:
+                    self._found = checks()
+                    self._until = time.monotonic() + self._seconds
+            finally:
+                self._looking.release()
+        return self._found
 
 
 def checks() -> dict[str, str]:
@@ -43,9 +74,9 @@ def checks() -> dict[str, str]:
         found["replica"] = _replica()
     if found["postgresql"] == OK:
         found["catch_up"] = _ask(_catch_up)
-        durability = _ask(lambda session: " ".join(dangers(session)) or OK)
-        if durability != OK:
-            found["durability"] = durability
+        for name, check in (("durability", _durability), ("positions", _positions)):
+            if (told := _ask(check)) != OK:
+                found[name] = told
     return found
 
 
@@ -59,11 +90,27 @@ def _ask(check: Callable[[Session], str]) -> str:
 def _postgresql(session: Session) -> str:
     found = session.execute(text("SELECT to_regclass('alembic_version')")).scalar()
     version = session.execute(text("SELECT version_num FROM alembic_version")).scalar() if found else None
-    migrations = ScriptDirectory(migrate.directory)
-    wanted = migrations.get_current_head()
-    earlier = {None, *(migration.revision for migration in migrations.walk_revisions())} - {wanted}
+    wanted, earlier = _migrations()
     if version in earlier:  # one that is not known here is a later release's, which is about to take over
         return f"the database is at migration {version}, not {wanted}; run `flask db upgrade`"
+    return OK
+
+
+@cache
+def _migrations() -> tuple[str | None, Set[str | None]]:
+    """The newest, and those before it; None is an empty database."""
+    migrations = ScriptDirectory(migrate.directory)
+    newest = migrations.get_current_head()
+    return newest, {None, *(migration.revision for migration in migrations.walk_revisions())} - {newest}
+
+
+def _durability(session: Session) -> str:
+    return " ".join(dangers(session)) or OK
+
+
+def _positions(session: Session) -> str:
+    if session.execute(BEHIND).scalar():
+        return f"the sequence of positions is behind, so commands fail; run as the owner: {SET_SEQUENCE}"
     return OK
 
 
@@ -71,8 +118,11 @@ def _catch_up(session: Session) -> str:
     seconds = seconds_since_catch_up(session, PROJECTORS)
     if seconds is None:
         return "catch-up has never come by; see that beat and a worker run"
-    if seconds > CATCH_UP_OVERDUE:
+    if seconds > OVERDUE:
         return f"catch-up last came by {seconds:.0f} s ago; see that beat and a worker run"
+    held_back = seconds_held_back(session, PROJECTORS)
+    if held_back > OVERDUE and (found := holders(session)):
+        return f"catch-up is {held_back:.0f} s behind, held back by {found[0]}"
     return OK
 
 
@@ -84,7 +134,9 @@ def _redis(url: str, meanwhile: str) -> str:
         retry=Retry(NoBackoff(), 0),
     )
     try:
-        client.ping()
+        client.set("orderlog.readyz", "1", ex=1)  # a replica, or a server without memory or disk, can only be read
+    except ResponseError as error:
+        return f"Redis refuses to write ({error}); {meanwhile}"
     except RedisError:
         return f"Redis does not answer; {meanwhile}"
     finally:
@@ -111,7 +163,7 @@ def _replica() -> str:
         return "the replica does not answer; queries are refused, commands go on"
     if not there.replays and there.started != here.started:
         return "the replica follows no server any more; set DATABASE_REPLICA_URL to one that follows the primary"
-    if made and (replayed is None or (made - replayed).total_seconds() > CATCH_UP_OVERDUE):
+    if made and (replayed is None or (made - replayed).total_seconds() > OVERDUE):
         behind = f"{(made - replayed).total_seconds():.0f} s behind" if replayed else "far behind"
         return f"the replica is {behind}; queries show the past"
     return OK

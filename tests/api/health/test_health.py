@@ -7,6 +7,7 @@ from pathlib import Path
 from flask import Flask
 from flask.testing import FlaskClient
 from flask_migrate import upgrade
+from redis import Redis
 
 from local.servers import PostgresServer, ValkeyServer
 from tests.conftest import make_app
@@ -49,6 +50,18 @@ def test_it_is_degraded_when_redis_refuses_the_password(app: Flask, client: Flas
     app.config["BROKER_URL"] = f"redis://:wrong@127.0.0.1:{valkey.port}/0"
 
     assert_degraded(client)
+
+
+def test_it_is_degraded_when_redis_was_made_a_replica(app: Flask, client: FlaskClient, tmp_path: Path) -> None:
+    with ValkeyServer(tmp_path) as broker, Redis.from_url(broker.url) as operator:
+        app.config["BROKER_URL"] = broker.url
+        operator.replicaof("127.0.0.1", 1)
+
+        told = read(client.get("/readyz"))
+
+        assert told["status"] == "degraded"
+        assert told["checks"]["redis"].startswith("Redis refuses to write (You can't write against a read only")
+        assert place(client)
 
 
 def test_it_is_degraded_soon_when_redis_accepts_and_never_answers(app: Flask, client: FlaskClient) -> None:

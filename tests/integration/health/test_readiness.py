@@ -1,18 +1,28 @@
 """Readiness says when nobody looks for lost hints any more, or nobody ever has."""
 
 import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from flask_migrate import downgrade
+from flask_migrate import downgrade, upgrade
+from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
+from core.database import session_factory
 from core.projection.catch_up import catch_up
+from core.projection.status import OVERDUE
 from core.read_models.wiring import PROJECTORS
-from tests.support.read_side import run
-from webapp.health.readiness import CATCH_UP_OVERDUE
+from local.servers import PostgresServer, ValkeyServer
+from tests.conftest import make_app
+from tests.support.examples import ORDER_ID
+from tests.support.read_side import append_placed, run
+from webapp.health import readiness as readiness_module
 
 
 def readiness(client: FlaskClient) -> Any:
@@ -26,7 +36,7 @@ def catch_up_with_all(sessions: sessionmaker[Session]) -> None:
         catch_up(sessions, name, projector)
 
 
-def age(sessions: sessionmaker[Session], seconds: int, projectors: str = "%") -> None:
+def age(sessions: sessionmaker[Session], seconds: float, projectors: str = "%") -> None:
     """Let the last catch-up of these projectors have been so long ago."""
     checked = f"checked_at = now() - interval '{seconds} seconds'"
     run(sessions, f"UPDATE projector_checkpoints SET {checked} WHERE projector LIKE '{projectors}'")
@@ -34,7 +44,7 @@ def age(sessions: sessionmaker[Session], seconds: int, projectors: str = "%") ->
 
 def test_it_is_ready_while_catch_up_comes_by(sessions: sessionmaker[Session], client: FlaskClient) -> None:
     catch_up_with_all(sessions)
-    age(sessions, CATCH_UP_OVERDUE - 5)
+    age(sessions, OVERDUE - 5)
 
     assert readiness(client) == {"status": "ready", "checks": {"postgresql": "ok", "redis": "ok", "catch_up": "ok"}}
 
@@ -99,3 +109,82 @@ def test_before_the_migration_that_it_reads_from_it_says_to_migrate(app: Flask, 
 
     assert answer.status_code == 503
     assert answer.get_json()["checks"]["postgresql"].endswith("run `flask db upgrade`")
+
+
+def test_it_is_degraded_when_the_sequence_of_positions_is_behind(
+    sessions: sessionmaker[Session], client: FlaskClient
+) -> None:
+    append_placed(sessions, ORDER_ID)
+    catch_up_with_all(sessions)
+    run(sessions, "ALTER SEQUENCE events_position_seq RESTART WITH 1")
+
+    told = readiness(client)
+
+    assert told["status"] == "degraded"
+    run(sessions, told["checks"]["positions"].rpartition("run as the owner: ")[2])
+    assert readiness(client)["status"] == "ready"
+
+
+@pytest.fixture
+def old_event(sessions: sessionmaker[Session]) -> Iterator[Session]:
+    """An event of long ago behind a transaction that has written and stays open."""
+    catch_up_with_all(sessions)
+    with sessions() as forgotten:
+        forgotten.execute(text("SELECT pg_current_xact_id()"))
+        append_placed(sessions, ORDER_ID)
+        catch_up_with_all(sessions)
+        yield forgotten
+
+
+def test_it_names_the_session_that_holds_catch_up_back(old_event: Session, app: Flask) -> None:
+    pid = old_event.execute(text("SELECT pg_backend_pid()")).scalar_one()
+
+    told = readiness(app.test_client())
+    status = app.test_cli_runner().invoke(args=["status"]).output
+
+    assert told["status"] == "degraded"
+    assert f"SELECT pg_terminate_backend({pid})" in told["checks"]["catch_up"]
+    assert f"catch-up is held back by process {pid} of " in status
+
+
+def test_it_names_a_prepared_transaction_that_was_forgotten(tmp_path: Path, valkey: ValkeyServer) -> None:
+    with PostgresServer(tmp_path) as server:
+        with psycopg.connect(server.superuser_url, autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET max_prepared_transactions = 2")
+        server.stop()
+        server.start()
+        app = make_app(server.owner_url, valkey.url)
+        with app.app_context():
+            upgrade()
+        sessions = session_factory(server.owner_url)
+        catch_up_with_all(sessions)
+        with psycopg.connect(server.owner_url) as connection:
+            connection.execute("SELECT pg_current_xact_id()")
+            connection.execute("PREPARE TRANSACTION 'forgotten'")
+        append_placed(sessions, ORDER_ID)
+        catch_up_with_all(sessions)
+
+        told = readiness(app.test_client())["checks"]["catch_up"]
+
+        assert "the prepared transaction forgotten of" in told
+        assert "ROLLBACK PREPARED 'forgotten'" in told
+        sessions.kw["bind"].dispose()
+
+
+def test_probes_that_come_within_a_second_look_once(
+    database_url: str, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[dict[str, str]] = []
+    really_check = readiness_module.checks
+
+    def look() -> dict[str, str]:
+        looked.append(really_check())
+        return looked[-1]
+
+    monkeypatch.setattr(readiness_module, "checks", look)
+    app = make_app(database_url, valkey.url, READINESS_SECONDS=60)
+    with ThreadPoolExecutor(8) as probes:
+        answers = list(probes.map(lambda _: readiness(app.test_client())["checks"], range(50)))
+
+    assert len(looked) == 1
+    assert answers == looked * 50

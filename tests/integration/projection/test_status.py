@@ -41,7 +41,9 @@ def ago(seconds: float) -> datetime:
 
 
 def test_of_an_empty_log(sessions: sessionmaker[Session]) -> None:
-    assert read(sessions) == Status(last_position=0, epoch=1, projectors=dict.fromkeys(PROJECTORS, NOTHING))
+    assert read(sessions) == Status(
+        last_position=0, epoch=1, held_back_by=[], projectors=dict.fromkeys(PROJECTORS, NOTHING)
+    )
 
 
 def test_what_is_not_projected_is_behind(sessions: sessionmaker[Session]) -> None:

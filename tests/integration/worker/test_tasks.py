@@ -2,18 +2,22 @@
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from redis import Redis
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.projection.catch_up import alone
+from local.servers import ValkeyServer
+from tests.drills.fleet import Fleet
 from tests.support.examples import LAPTOP_ADDED, ORDER_ID
 from tests.support.read_side import append_placed, project_all, run, shown, value
 from tests.support.streams import append
-from tests.support.waiting import wait_for_lock
+from tests.support.waiting import wait_for_lock, wait_until
 from worker import tasks
 from worker.settings import settings
 
@@ -125,3 +129,24 @@ def test_a_read_model_that_catch_up_cannot_help_is_named_and_holds_no_other_back
 
     assert shown(sessions, DETAILS) == {ORDER_ID: 1}
     assert "Catch-up of summary broke off (CheckViolation: " in caplog.text
+
+
+def test_a_broker_that_was_made_a_replica_is_tried_until_it_can_be_used(
+    database_url: str, sessions: sessionmaker[Session], tmp_path: Path
+) -> None:
+    append_placed(sessions, ORDER_ID)
+    with (
+        ValkeyServer(tmp_path / "broker") as broker,
+        Redis.from_url(broker.url) as operator,
+        Fleet(tmp_path, database_url=database_url, broker_url=broker.url, webs=0, workers=1) as fleet,
+    ):
+        wait_until(lambda: shown(sessions) == {ORDER_ID: 1})
+        before = [process.pid for kind in ("worker", "beat") for process in fleet.tops(kind)]
+        operator.replicaof("127.0.0.1", 1)
+        log = tmp_path / "worker-0.log"
+        wait_until(lambda: log.read_text().count("Trying again in") > 1)
+        append_placed(sessions, "ORDER-002")
+        operator.replicaof("NO", "ONE")
+
+        wait_until(lambda: shown(sessions) == {ORDER_ID: 1, "ORDER-002": 1})
+        assert [process.pid for kind in ("worker", "beat") for process in fleet.tops(kind)] == before
