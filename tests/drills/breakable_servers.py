@@ -34,6 +34,8 @@ class BreakableServers:
         urls = {"DATABASE_URL": self.postgres.superuser_url, "BROKER_URL": self.broker.url}
         migrate = [sys.executable, "-m", "flask", "db", "upgrade"]
         subprocess.run(migrate, cwd=ROOT, env={**os.environ, **urls}, check=True, capture_output=True)
+        with psycopg.connect(self.postgres.superuser_url, autocommit=True) as template:
+            template.execute("CREATE PUBLICATION everything FOR ALL TABLES")  # as a tool that captures changes does
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -20,6 +20,17 @@ def test_the_migrations_make_every_table(sessions: sessionmaker[Session]) -> Non
     assert tables == set(metadata.tables) | {"alembic_version"}
 
 
+def test_every_table_can_be_published(sessions: sessionmaker[Session]) -> None:
+    """Other tools may publish all tables; UPDATE and DELETE then fail in one without a key to tell its rows apart."""
+    without_key = text("""
+        SELECT relname FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relreplident IN ('d', 'n')
+          AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = pg_class.oid AND indisprimary)
+    """)
+    with sessions.begin() as session:
+        assert session.execute(without_key).scalars().all() == []
+
+
 def test_a_difference_between_models_and_migrations_is_noticed(app: Flask, sessions: sessionmaker[Session]) -> None:
     with sessions.begin() as session:
         session.execute(text("ALTER TABLE order_summary_read_models ADD COLUMN forgotten text"))
