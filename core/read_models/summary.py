@@ -5,19 +5,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import ColumnElement, FromClause, Index, select, tuple_
+from sqlalchemy import ColumnElement, FromClause, Index, func, select, text, tuple_
 from sqlalchemy.orm import Session
 
 from core.event_sourcing.event_store import RecordedEvent
 from core.projection.read_model import ReadModel, Values, order_table
 from core.read_models.header import OrderHeader, evolve_header, header_columns, header_values
 
+NAME = "order_summary_read_models"
+
 order_summaries = order_table(
-    "order_summary_read_models",
+    NAME,
     *header_columns(),
     Index(None, "placed_at", "order_id"),
     Index(None, "status", "placed_at", "order_id"),
-    Index(None, "customer_name", "placed_at", "order_id"),
+    Index(f"{NAME}_normal_name_placed_at_order_id_idx", text("normalize(customer_name)"), "placed_at", "order_id"),
+    Index(None, "total_amount"),
     # For the statistics as of a time.
     Index(None, "confirmed_at"),
     Index(None, "shipped_at", postgresql_include=["total_amount"]),
@@ -80,7 +83,8 @@ def _conditions(rows: FromClause, matching: OrderFilter) -> Iterator[ColumnEleme
     if matching.status is not None:
         yield rows.c.status == matching.status
     if matching.customer_name is not None:
-        yield rows.c.customer_name == matching.customer_name
+        # In NFC, in which composed and decomposed characters are the same.
+        yield func.normalize(rows.c.customer_name) == func.normalize(matching.customer_name)
     if matching.placed_from is not None:
         yield rows.c.placed_at >= matching.placed_from
     if matching.placed_to is not None:

@@ -53,7 +53,7 @@ class OrdersOfStatusQuery(StatisticsQuery):
     customer_name: Annotated[
         str | None,
         PlainValidator(values.customer_name),
-        fields.text(values.NAME_LENGTH, "Exactly this name.", "山田太郎"),
+        fields.text(values.NAME_LENGTH, "Exactly this name, compared in NFC.", "山田太郎"),
     ] = None
     placed_from: fields.From | None = None
     placed_to: fields.Before | None = None

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlencode
 
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session, sessionmaker
@@ -203,6 +204,23 @@ def test_newest_placed_comes_first(client: FlaskClient, sessions: sessionmaker[S
 
     for path in ("/orders", "/orders/status/pending"):
         assert [order["order_id"] for order in read(client.get(path))["orders"]] == placed[::-1]
+
+
+def test_a_name_is_found_however_its_characters_are_composed(
+    client: FlaskClient, sessions: sessionmaker[Session]
+) -> None:
+    composed, decomposed = ("\u30acスコ", "\u00e9"), ("\u30ab\u3099スコ", "e\u0301")
+    names = (*composed, *decomposed)
+    placed = {name: place(client, customer_name=name) for name in (*names, "カスコ")}
+    show_everything(sessions)
+
+    for alike in zip(composed, decomposed, strict=True):
+        for name in alike:
+            for past in ({}, {"as_of": datetime.now(UTC).isoformat()}):
+                found = read(client.get(f"/orders?{urlencode({'customer_name': name, **past})}"))["orders"]
+                assert {order["order_id"]: order["customer_name"] for order in found} == {
+                    placed[each]: each for each in alike
+                }
 
 
 def test_the_list_of_a_status_has_that_status_only(client: FlaskClient, sessions: sessionmaker[Session]) -> None:
