@@ -11,10 +11,9 @@ from werkzeug.exceptions import NotFound
 from webapp.api.headers import best_answer
 from webapp.api.operation import Answer, Operation
 from webapp.contract.document import document
-from webapp.contract.reading import chapters
+from webapp.contract.reading import resolve, rule
 from webapp.gate.auth import OPEN
 from webapp.problems.catalogue import PROBLEMS
-from webapp.problems.problem import Problem
 
 OPERATIONS_SHOWN = "orderlog-operations"
 STYLE_SHEET = "style_sheet"  # the endpoint: a part of the pages, and no operation
@@ -34,13 +33,13 @@ class Start(BaseModel):
 
 def show_start() -> ResponseReturnValue:
     """A page for browsers, JSON for everyone else."""
-    operations: tuple[Operation, ...] = current_app.extensions[OPERATIONS_SHOWN]
-    links = {each.name: each.path for each in operations if each.method == "get" and each.needs_no_value}
+    operations = {operation.name: operation for operation in current_app.extensions[OPERATIONS_SHOWN]}
     if best_answer("application/json", "text/html") == "text/html":
-        place = next(each for each in operations if each.name == "place_order")
-        example = current_app.json.dumps(place.example)
-        answer = _page(render_template("start.html", info=_document()["info"], links=links, example=example))
+        example = current_app.json.dumps(operations["place_order"].example)
+        answer = _page("start.html", info=_document()["info"], example=example)
     else:
+        pages = [page for page in operations.values() if page.method == "get" and page.needs_no_value]
+        links = {page.name: page.path for page in pages}
         answer = Response(current_app.json.dumps({"links": links}), content_type="application/json")
     answer.vary.add("Accept")
     return answer
@@ -51,7 +50,7 @@ def show_contract() -> ResponseReturnValue:
 
 
 def show_docs() -> ResponseReturnValue:
-    return _page(render_template("docs.html", info=_document()["info"], chapters=chapters(_document())))
+    return _page("docs.html", document=_document(), resolve=resolve, rule=rule, json=current_app.json.dumps)
 
 
 def style_sheet() -> ResponseReturnValue:
@@ -63,12 +62,11 @@ def explain_problem(slug: str) -> ResponseReturnValue:
     problem = PROBLEMS.get(slug)
     if problem is None:
         raise NotFound
-    shown = {
-        "problem": problem,
-        "example": current_app.json.dumps(problem.document(problem.example), indent=2),
-    }
-    accepted = best_answer("text/plain", "text/html")
-    answer = _page(render_template("problem.html", **shown)) if accepted == "text/html" else _text(problem, shown)
+    example = current_app.json.dumps(problem.document(problem.example), indent=2)
+    if best_answer("text/plain", "text/html") == "text/html":
+        answer = _page("problem.html", problem=problem, example=example)
+    else:
+        answer = Response(render_template("problem.txt", problem=problem, example=example), mimetype="text/plain")
     answer.vary.add("Accept")
     return answer
 
@@ -77,20 +75,9 @@ def _document() -> dict[str, Any]:
     return document(current_app.extensions[OPERATIONS_SHOWN])
 
 
-def _page(html: str) -> Response:
-    return Response(html, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY}, mimetype="text/html")
-
-
-def _text(problem: Problem, shown: dict[str, object]) -> Response:
-    text = "\n\n".join(
-        (
-            f"{problem.title} ({problem.status})",
-            problem.meaning,
-            f"What to do: {problem.what_to_do}",
-            f"Example:\n{shown['example']}\n",
-        )
-    )
-    return Response(text, content_type="text/plain; charset=utf-8")
+def _page(template: str, **shown: object) -> Response:
+    headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
+    return Response(render_template(template, **shown), headers=headers, mimetype="text/html")
 
 
 OPERATIONS = (
