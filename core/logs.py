@@ -69,7 +69,7 @@ def chosen_formatter() -> logging.Formatter:
 
 
 class AddContext(logging.Filter):
-    """Puts what is bound onto the record, as `extra=` does."""
+    """Adds the bound fields to the record, as `extra=` does."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         for name, value in _bound.get().items():

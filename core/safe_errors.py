@@ -41,7 +41,7 @@ def is_ours(error: BaseException) -> bool:
 
 
 def original(error: BaseException) -> BaseException:
-    """What SQLAlchemy has wrapped, which is the driver's error or that of a parameter."""
+    """The error that SQLAlchemy has wrapped: the driver's, or that of a parameter."""
     return error.orig or error if isinstance(error, StatementError) else error
 
 
@@ -66,15 +66,15 @@ def describe(error: BaseException) -> str:
 
 
 def trace(error: BaseException) -> str:
-    """Its traceback after those of its causes, each with what `describe` says of it."""
+    """Its traceback after those of its causes, each followed by its description."""
     chain: list[BaseException] = []
     following: BaseException | None = error
     while following is not None and following not in chain:
         chain.append(following)
         following = following.__cause__ or (None if following.__suppress_context__ else following.__context__)
     return "\nThis error led to the next:\n\n".join(
-        f"Traceback (most recent call last):\n{_storable(''.join(format_tb(each.__traceback__)))}{describe(each)}\n"
-        for each in reversed(chain)
+        f"Traceback (most recent call last):\n{_storable(''.join(format_tb(link.__traceback__)))}{describe(link)}\n"
+        for link in reversed(chain)
     )
 
 

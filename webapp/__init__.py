@@ -25,7 +25,7 @@ from worker.enqueue import Enqueuer
 
 
 class OrderIdConverter(BaseConverter):
-    """What cannot be an order's id has no route, and so never reaches the database."""
+    """A path with an impossible order id has no route, so it never reaches the database."""
 
     regex = values.ORDER_ID
 

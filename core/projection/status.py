@@ -100,7 +100,7 @@ class ProjectorStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
+class ProjectionStatus:
     """`epoch` counts the clusters that held the log; `held_back_by` is who keeps catch-up from going on, where the
     oldest event that it has not passed is overdue."""
 
@@ -110,8 +110,8 @@ class Status:
     projectors: Mapping[str, ProjectorStatus]
 
 
-def status(session: Session, models: Mapping[str, ReadModel[Any]]) -> Status:
-    return Status(
+def status(session: Session, models: Mapping[str, ReadModel[Any]]) -> ProjectionStatus:
+    return ProjectionStatus(
         last_position=last_position(session),
         epoch=session.execute(text("SELECT log_epoch()")).scalar_one(),
         held_back_by=holders(session) if seconds_held_back(session, models) > OVERDUE else [],

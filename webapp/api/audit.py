@@ -111,7 +111,7 @@ EXAMPLE_CHANGES = [
     {"field": "items_total", "before": Decimal("0.00"), "after": Decimal("80000.00")},
     {"field": "items/0", "before": None, "after": EXAMPLE_ITEM},
 ]
-PROBLEMS = (problems.ORDER_NOT_FOUND, problems.EVENT_UNKNOWN)
+PAST_PROBLEMS = (problems.ORDER_NOT_FOUND, problems.EVENT_UNKNOWN)
 
 OPERATIONS = (
     Operation(
@@ -145,7 +145,7 @@ OPERATIONS = (
                 },
             ),
         ),
-        problems=PROBLEMS,
+        problems=PAST_PROBLEMS,
     ),
     Operation(
         path="/orders/{order_id}/diff",
@@ -166,7 +166,7 @@ OPERATIONS = (
                 },
             ),
         ),
-        problems=(*PROBLEMS, problems.NO_SUCH_VERSION),
+        problems=(*PAST_PROBLEMS, problems.NO_SUCH_VERSION),
         link={"query.from": 1, "query.to": "$response.body#/version"},
     ),
 )

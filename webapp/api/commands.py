@@ -12,7 +12,6 @@ from uuid_utils import uuid7
 from core.api_keys import Scope
 from core.command_handler import OrderCommandHandler
 from core.event_sourcing.postgres_store import stores
-from core.idempotency import Outcome
 from core.orders import values
 from core.orders.commands import AddOrderItem, CancelOrder, ConfirmOrder, NewItem, OrderCommand, PlaceOrder, ShipOrder
 from core.orders.errors import InvalidValue
@@ -132,19 +131,16 @@ def accept(command: OrderCommand, body: BaseModel) -> ResponseReturnValue:
     )
     enqueuer: Enqueuer = current_app.extensions[ENQUEUER]
     enqueuer.enqueue(handled.recorded)
-    return _answer(handled.outcome, created=isinstance(command, PlaceOrder), replayed=not handled.recorded)
-
-
-def _answer(outcome: Outcome, *, created: bool, replayed: bool) -> ResponseReturnValue:
-    answered = {"ETag": headers.etag(outcome.version)}
-    if created:
-        answered["Location"] = url_for("show_order", order_id=outcome.order_id)
-    if replayed:
+    order_id, version, _ = handled.outcome
+    answered = {"ETag": headers.etag(version)}
+    if isinstance(command, PlaceOrder):
+        answered["Location"] = url_for("show_order", order_id=order_id)
+    if not handled.recorded:
         answered["Idempotent-Replayed"] = "true"
     seconds = headers.wait_seconds()
-    if seconds and order_is_shown(outcome.order_id, outcome.version, seconds):
+    if seconds and order_is_shown(order_id, version, seconds):
         answered["Preference-Applied"] = "wait"
-    return outcome._asdict(), 201 if created else 200, answered
+    return handled.outcome._asdict(), 201 if isinstance(command, PlaceOrder) else 200, answered
 
 
 class Accepted(BaseModel):
@@ -155,8 +151,13 @@ class Accepted(BaseModel):
     position: fields.Position
 
 
-HEADERS = (header_fields.IDEMPOTENCY_KEY, header_fields.IF_MATCH, header_fields.PREFER, header_fields.REQUEST_ID)
-PROBLEMS = (
+COMMAND_HEADERS = (
+    header_fields.IDEMPOTENCY_KEY,
+    header_fields.IF_MATCH,
+    header_fields.PREFER,
+    header_fields.REQUEST_ID,
+)
+COMMAND_PROBLEMS = (
     problems.INVALID_HEADER,
     problems.CONCURRENT_CHANGE,
     problems.KEY_REUSED,
@@ -202,13 +203,13 @@ def change(
         scope=Scope.ORDERS_WRITE,
         summary=summary,
         description=description,
-        headers=HEADERS,
+        headers=COMMAND_HEADERS,
         body=body,
         body_required=body_required,
         example=example,
         answers=(accepted(200, version),),
         problems=(
-            *PROBLEMS,
+            *COMMAND_PROBLEMS,
             problems.ORDER_NOT_FOUND,
             problems.REFUSED_BY_STATUS,
             problems.EVENT_UNKNOWN,
@@ -228,11 +229,11 @@ OPERATIONS = (
         scope=Scope.ORDERS_WRITE,
         summary="Place an order",
         description="With items too, if they are known; the version answered is that of the last event.",
-        headers=HEADERS,
+        headers=COMMAND_HEADERS,
         body=PlaceOrderBody,
         example={"customer_name": "山田太郎", "total_amount": Decimal("83000.00")},
         answers=(accepted(201, 1, header_fields.LOCATION),),
-        problems=(*PROBLEMS, problems.ORDER_ALREADY_PLACED, problems.TOO_MANY_ITEMS),
+        problems=(*COMMAND_PROBLEMS, problems.ORDER_ALREADY_PLACED, problems.TOO_MANY_ITEMS),
         follows=("add_item", "cancel_order", "show_order", "show_events"),
     ),
     change(

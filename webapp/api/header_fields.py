@@ -2,17 +2,16 @@
 
 from typing import Any
 
-from webapp.api.headers import LONGEST_WAIT
+from webapp.api.headers import BARE_KEY, LONGEST_WAIT, QUOTED_KEY
 
 Schema = dict[str, Any]
 
 
-def _answer(description: str, schema: Schema, example: object) -> Schema:
-    return {"description": description, "required": True, "schema": schema, "example": example}
+def _answer(description: str, schema: Schema, example: object, *, required: bool = True) -> Schema:
+    return {"description": description, "required": required, "schema": schema, "example": example}
 
 
-_KEY = r'^([!#-+\--\[\]-~]{1,255}|"[!#-\[\]-~]{1,255}")$'  # bare, or as a string of RFC 9651
-_TAG = '(W/)?"[!#-~]*"'
+_VISIBLE_TAG = '(W/)?"[!#-~]*"'
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
 IF_MATCH = "If-Match"
@@ -25,13 +24,13 @@ REQUEST_HEADERS: dict[str, Schema] = {
     IDEMPOTENCY_KEY: {
         "description": "A key of the client's choice, such as a UUID: the same request with the same key gets the first"
         " answer again and does nothing (draft-ietf-httpapi-idempotency-key-header-07). Kept for 24 hours.",
-        "schema": {"type": "string", "pattern": _KEY},
+        "schema": {"type": "string", "pattern": rf"^({BARE_KEY}|{QUOTED_KEY})$"},
         "example": "6f1c9a52-7d0e-4c7b-9d4e-0b8f2a3c5d17",
     },
     IF_MATCH: {
         "description": "The ETag that the order must still have, or the command is refused with 412 (RFC 9110, section"
         " 13.1.1).",
-        "schema": {"type": "string", "pattern": rf"^(\*|{_TAG}(, ?{_TAG})*)$"},
+        "schema": {"type": "string", "pattern": rf"^(\*|{_VISIBLE_TAG}(, ?{_VISIBLE_TAG})*)$"},
         "example": '"2"',
     },
     IF_NONE_MATCH: {
@@ -67,14 +66,12 @@ WWW_AUTHENTICATE = "WWW-Authenticate"
 ANSWER_HEADERS: dict[str, Schema] = {
     ETAG: _answer("The order's version.", {"type": "string", "pattern": '^"[1-9][0-9]*"$'}, '"2"'),
     LOCATION: _answer("Where the new order is.", {"type": "string"}, "/orders/019a5e3c-2b1f-7c40-9d51-7a2f5f3b8c1e"),
-    IDEMPOTENT_REPLAYED: {
-        **_answer("This is the answer of an earlier request with this key.", {"const": "true"}, "true"),
-        "required": False,
-    },
-    PREFERENCE_APPLIED: {
-        **_answer("The summary and the details show the command.", {"const": "wait"}, "wait"),
-        "required": False,
-    },
+    IDEMPOTENT_REPLAYED: _answer(
+        "This is the answer of an earlier request with this key.", {"const": "true"}, "true", required=False
+    ),
+    PREFERENCE_APPLIED: _answer(
+        "The summary and the details show the command.", {"const": "wait"}, "wait", required=False
+    ),
     RETRY_AFTER: _answer("Seconds to wait before the next try.", {"type": "integer", "minimum": 1}, 2),
     RATE_LIMIT_LIMIT: _answer(
         "Requests in the time of the limit (draft-polli-ratelimit-headers-02).", {"type": "integer", "minimum": 1}, 6000

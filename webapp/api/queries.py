@@ -32,7 +32,7 @@ from webapp.api.waiting import order_is_shown, position_is_shown
 from webapp.database import db, read_session, release
 from webapp.problems import catalogue as problems
 
-DETAILS = {"details": PROJECTORS["details"]}
+DETAILS_ALONE = {"details": PROJECTORS["details"]}
 SUMMARY = "summary"
 
 # Answers are not built through these models: that would cost time on every request and find nothing that the tests do
@@ -200,7 +200,7 @@ def show_order(order_id: str) -> ResponseReturnValue:
 
 
 def _present(order_id: str, version: int) -> OrderDetails:
-    """The order as the read model shows it, if need be after waiting. Raises ReadModelBehind, OrderNotFound."""
+    """The order as shown now, or after waiting. Raises OrderBehind, OrderNotFound, NoSuchVersion."""
     details = find_details(read_session(), order_id)
     if details is None or details.version < version:
         stored = PostgresEventStore(driver_connection(db.session())).version(order_id)
@@ -210,7 +210,7 @@ def _present(order_id: str, version: int) -> OrderDetails:
             raise NoSuchVersion(order_id, version, stored)
         release()  # a request that waits holds no connection
         if seconds := headers.wait_seconds():
-            order_is_shown(order_id, version, seconds, DETAILS)
+            order_is_shown(order_id, version, seconds, DETAILS_ALONE)
             details = find_details(read_session(), order_id)
     if details is None or details.version < version:
         shown = details.version if details else 0

@@ -112,7 +112,7 @@ class Waits:
         news = threading.Event()
         with self._lock:
             self._waiting[order_id].add(news)
-            if self._listener is None or not self._listener.is_alive():  # it dies of what it cannot read
+            if self._listener is None or not self._listener.is_alive():  # an error that _listen does not catch ends it
                 self._listener = threading.Thread(target=self._listen, name="listen", daemon=True)
                 self._listener.start()
         try:
@@ -128,7 +128,7 @@ class Waits:
             try:
                 with psycopg.connect(self._url, **LISTENER) as connection:
                     listen(connection)
-                    self._wake(EVERY_ORDER)  # for what came before
+                    self._wake(EVERY_ORDER)  # some may have been projected before it listened
                     while self._is_needed():
                         for notification in connection.notifies(timeout=IDLE_SECONDS):
                             self._wake(notification.payload)
@@ -156,5 +156,5 @@ def _says_yes(question: Callable[[Session], bool]) -> bool:
         with read_sessions().begin() as session:
             return question(session)
     except DATABASE_ERRORS as error:
-        logger.warning("Nobody can say yet whether a read model shows what is waited for (%s).", describe(error))
+        logger.warning("A waiting request could not read its read model, and will try again (%s).", describe(error))
         return False

@@ -10,9 +10,9 @@ from webapp.operations import OPERATIONS
 CHECKED_IN = Path(__file__).parent.parent.parent / "docs" / "openapi.json"
 
 
-def text() -> str:
+def contract_text() -> str:
     return simplejson.dumps(document(OPERATIONS), use_decimal=True, ensure_ascii=False, indent=1) + "\n"
 
 
 if __name__ == "__main__":
-    CHECKED_IN.write_text(text())
+    CHECKED_IN.write_text(contract_text())

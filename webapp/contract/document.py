@@ -148,7 +148,7 @@ def _problems(problems: list[Problem]) -> Json:
 
 
 def _problem_headers(problems: list[Problem]) -> Json:
-    """Those of any of these problems; what not all of them have is not required."""
+    """Those of any of these problems; a header that some of them lack is not required."""
     first, *others = ({*problem.headers(problem.example)} for problem in problems)
     of_any, of_all = first.union(*others), first.intersection(*others)
     optional = {name: {**header_fields.ANSWER_HEADERS[name], "required": False} for name in of_any - of_all}

@@ -31,10 +31,10 @@ class Readiness(BaseModel):
 def readyz() -> ResponseReturnValue:
     """503 while PostgreSQL is away or not migrated; without a broker or catch-up news may be late."""
     kept: readiness.Readiness = current_app.extensions[READINESS]
-    found = kept.checks()
-    if found["postgresql"] != OK:
-        raise NotReady(found)
-    return {"status": "ready" if set(found.values()) == {OK} else "degraded", "checks": found}
+    results = kept.checks()
+    if results["postgresql"] != OK:
+        raise NotReady(results)
+    return {"status": "ready" if set(results.values()) == {OK} else "degraded", "checks": results}
 
 
 OPERATIONS = (

@@ -1,4 +1,4 @@
-"""What `/readyz` looks at. Each check finds "ok", or what is wrong and what that means."""
+"""What `/readyz` looks at. A check answers "ok", or the fault and its consequence."""
 
 import threading
 import time
@@ -63,21 +63,21 @@ class Readiness:
 def checks() -> dict[str, str]:
     """By name; only servers that are used. Nothing more is asked of a PostgreSQL that is not ok."""
     broker_url, redis_url = current_app.config["BROKER_URL"], current_app.config["REDIS_URL"]
-    found = {"postgresql": _ask(_postgresql)}
+    results = {"postgresql": _ask(_postgresql)}
     if is_redis(broker_url):
-        found["redis"] = _redis(broker_url, MEANWHILE)
+        results["redis"] = _redis(broker_url, MEANWHILE)
     else:
-        found["rabbitmq"] = _rabbitmq(broker_url)
+        results["rabbitmq"] = _rabbitmq(broker_url)
     if current_app.config["RATE_LIMIT"] and redis_url and redis_url != broker_url:
-        found["rate_limits"] = _redis(redis_url, "each process counts for itself")
+        results["rate_limits"] = _redis(redis_url, "each process counts for itself")
     if has_replica():
-        found["replica"] = _replica()
-    if found["postgresql"] == OK:
-        found["catch_up"] = _ask(_catch_up)
+        results["replica"] = _replica()
+    if results["postgresql"] == OK:
+        results["catch_up"] = _ask(_catch_up)
         for name, check in (("durability", _durability), ("positions", _positions)):
             if (told := _ask(check)) != OK:
-                found[name] = told
-    return found
+                results[name] = told
+    return results
 
 
 def _ask(check: Callable[[Session], str]) -> str:
@@ -88,8 +88,8 @@ def _ask(check: Callable[[Session], str]) -> str:
 
 
 def _postgresql(session: Session) -> str:
-    found = session.execute(text("SELECT to_regclass('alembic_version')")).scalar()
-    version = session.execute(text("SELECT version_num FROM alembic_version")).scalar() if found else None
+    table = session.execute(text("SELECT to_regclass('alembic_version')")).scalar()
+    version = session.execute(text("SELECT version_num FROM alembic_version")).scalar() if table else None
     wanted, earlier = _migrations()
     if version in earlier:  # one that is not known here is a later release's, which is about to take over
         return f"the database is at migration {version}, not {wanted}; run `flask db upgrade`"

@@ -62,22 +62,20 @@ class NotReady(Exception):
         self.checks = checks
 
 
-class ReadModelBehind(Exception):
-    """What was asked for is stored but not shown yet; `shown` says how far the read model is."""
+class OrderBehind(Exception):
+    """The order is stored but not shown yet, or at an earlier version; `shown` says how far."""
 
-    def __init__(self, message: str, **shown: int) -> None:
-        super().__init__(message)
-        self.shown = shown
-
-
-class OrderBehind(ReadModelBehind):
     def __init__(self, order_id: str, version: int) -> None:
-        super().__init__(f"Order {order_id} is stored but shown at version {version} only.", version=version)
+        super().__init__(f"Order {order_id} is stored but shown at version {version} only.")
+        self.shown = {"version": version}
 
 
-class ListBehind(ReadModelBehind):
+class ListBehind(Exception):
+    """The list does not show the position that was asked for; `shown` says how far it is."""
+
     def __init__(self, position: int) -> None:
-        super().__init__(f"The orders are shown up to position {position} only.", position=position)
+        super().__init__(f"The orders are shown up to position {position} only.")
+        self.shown = {"position": position}
 
 
 class NoSuchPosition(Exception):
@@ -336,7 +334,7 @@ INVALID = Problem(
     what_to_do="Mend every value that errors lists, and send the request again. Nothing was stored.",
     example=InvalidRequest([("#/customer_name", "must not be blank")]),
     model=WithFaults,
-    members=lambda error: {"errors": [{"pointer": where, "detail": what} for where, what in error.listed]},
+    members=lambda error: {"errors": [{"pointer": pointer, "detail": detail} for pointer, detail in error.listed]},
 )
 
 TOO_MANY_REQUESTS = Problem(
@@ -434,7 +432,7 @@ READ_MODEL_BEHIND = Problem(
         "Ask again after Retry-After seconds, or ask with Prefer: wait=5. The command that was stored needs no retry."
     ),
     example=OrderBehind(ORDER_ID, version=1),
-    others=(ReadModelBehind,),
+    others=(ListBehind,),
     model=WithWhatIsShown,
     members=lambda error: error.shown,
     headers=retry_after(1),

@@ -95,7 +95,7 @@ class Problem:
     headers: Callable[[Any], Mapping[str, str]] = nothing_more
 
     def document(self, error: Exception) -> dict[str, Any]:
-        """Its detail is what our own error says; what a library says is not for clients."""
+        """Its detail is the message of our own error; a library's message is not for clients."""
         said = str(error) if is_ours(error) else ""
         return {
             "type": f"/problems/{self.slug}",

@@ -17,7 +17,7 @@ from tests.support.contract import CONTRACT, check_schema
 from webapp.api.commands import AddOrderItemBody, CancelOrderBody, PlaceOrderBody, ShipOrderBody
 from webapp.api.operation import NO_OPERATION, SERVICE
 from webapp.contract import pages
-from webapp.contract.__main__ import CHECKED_IN, text
+from webapp.contract.__main__ import CHECKED_IN, contract_text
 from webapp.contract.reading import resolve
 from webapp.gate.auth import OPEN
 from webapp.operations import OPERATIONS
@@ -25,7 +25,7 @@ from webapp.problems.catalogue import PROBLEMS
 
 
 def test_it_is_what_is_checked_in() -> None:
-    assert CHECKED_IN.read_text() == text(), "write it down with `make contract`, and review its diff"
+    assert CHECKED_IN.read_text() == contract_text(), "write it down with `make contract`, and review its diff"
 
 
 def test_it_is_served_as_openapi_3_1_with_exact_numbers(client: FlaskClient) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from core.projection.catch_up import catch_up
 from core.projection.project import project
-from core.projection.status import ProjectorStatus, Status, status
+from core.projection.status import ProjectionStatus, ProjectorStatus, status
 from core.read_models.wiring import PROJECTORS
 from tests.support.examples import LAPTOP_ADDED, ORDER_ID, PLACED
 from tests.support.failing import AT_ONCE, THRICE, Failing
@@ -27,7 +27,7 @@ NOTHING = ProjectorStatus(
 )
 
 
-def read(sessions: sessionmaker[Session]) -> Status:
+def read(sessions: sessionmaker[Session]) -> ProjectionStatus:
     with sessions.begin() as session:
         return status(session, PROJECTORS)
 
@@ -41,9 +41,8 @@ def ago(seconds: float) -> datetime:
 
 
 def test_of_an_empty_log(sessions: sessionmaker[Session]) -> None:
-    assert read(sessions) == Status(
-        last_position=0, epoch=1, held_back_by=[], projectors=dict.fromkeys(PROJECTORS, NOTHING)
-    )
+    nothing = dict.fromkeys(PROJECTORS, NOTHING)
+    assert read(sessions) == ProjectionStatus(last_position=0, epoch=1, held_back_by=[], projectors=nothing)
 
 
 def test_what_is_not_projected_is_behind(sessions: sessionmaker[Session]) -> None:
