@@ -9,7 +9,6 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 from flask_migrate import upgrade
-from limits.storage import RedisStorage
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.database import session_factory
@@ -19,6 +18,7 @@ from tests.support.databases import new_database
 from tests.support.ports import own_port
 from webapp import create_app
 from webapp.api import commands
+from webapp.gate.rate_limits import LIMITS
 
 # By the size of drills that DRILL names: `make test` asks for none, `make drill` for full ones.
 LEFT_OUT = {"": {"long", "full"}, "short": {"full"}, "full": set[str]()}
@@ -75,10 +75,8 @@ def _close_apps() -> Iterator[None]:
             for engine in app.extensions["sqlalchemy"].engines.values():
                 engine.dispose()
         app.extensions[commands.ENQUEUER].close()
-        for limiter in app.extensions.get("limiter", ()):
-            storage = limiter.storage
-            if isinstance(storage, RedisStorage):
-                storage.storage.close()
+        if LIMITS in app.extensions:
+            app.extensions[LIMITS].close()
 
 
 @pytest.fixture(scope="session")

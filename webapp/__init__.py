@@ -5,7 +5,6 @@ from typing import Any
 
 from flask import Flask
 from flask.cli import NoAppException
-from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BaseConverter
 
 from core import logs
@@ -76,17 +75,17 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
 
 def _guard(app: Flask, web: WebSettings) -> None:
     """What each request passes on its way in, in this order."""
-    limit, redis_url = app.config["RATE_LIMIT"], app.config["REDIS_URL"] or rate_limits.IN_MEMORY
     probes = {operation.name for operation in OPERATIONS if operation.is_probe}
-    if web.trusted_proxies:
-        # Flask's own way to put a middleware in; mypy takes the attribute for a method.
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=web.trusted_proxies, x_proto=0)  # type: ignore[method-assign]
+    limit = app.config["RATE_LIMIT"]
+    if limit:
+        limits = rate_limits.Limits(limit, app.config["REDIS_URL"])
+        app.extensions[rate_limits.LIMITS] = limits
     request_id.init_app(app)
     access_log.init_app(app, probes)
     security_headers.init_app(app, https_only=web.https_only)
     if limit:
-        rate_limits.limit_addresses(app, limit, redis_url, probes)
+        rate_limits.limit_addresses(app, limits, proxies=web.trusted_proxies, probes=probes)
     scopes = {operation.name: operation.scope for operation in OPERATIONS}
     auth.init_app(app, {**scopes, pages.STYLE_SHEET: OPEN}, required=app.config["AUTH"])
     if limit:
-        rate_limits.limit_keys(app, limit, redis_url)
+        rate_limits.limit_keys(app, limits)

@@ -137,6 +137,28 @@ def test_a_header_with_an_underscore_does_not_pass_for_one_with_a_dash(
     assert statuses == [401] * 3 + [429] * 7
 
 
+def test_a_client_is_known_however_its_proxy_writes_the_address(
+    database_url: str, valkey: ValkeyServer, tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    same_client = (
+        ("192.0.2.1", "192.0.2.1:1234", "192.0.2.2, 192.0.2.1", "::ffff:192.0.2.1"),
+        ("2001:db8::1", "[2001:db8::1]", "[2001:db8::2]:80", "[2001:db8::3]:443"),
+        ("192.0.2.3", '"192.0.2.4, 192.0.2.3', "192.0.2.4\r\nX-Forwarded-For: 192.0.2.3", "," * 9_000 + "192.0.2.3"),
+        ("", " ", "192.0.2.5, ", "192.0.2.6,"),  # the proxy itself
+    )
+    log = tmp_path / "log"
+    with WebServer(database_url, valkey.url, log, ORDERLOG_AUTH="on", TRUSTED_PROXIES="1", RATE_LIMIT="3/hour") as web:
+
+        def statuses(*told: str) -> list[int]:
+            head = "GET /orders HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Forwarded-For: "
+            return [web.raw(f"{head}{each}\r\n\r\n".encode()).status for each in told]
+
+        for told in same_client:
+            with subtests.test(told[0]):
+                assert statuses(*told) == [401, 401, 401, 429]
+        assert statuses("unknown", "_hidden", "192.0.2.7:a:b", "192.0.2.300", "[::1") == [400, 400, 400, 400, 401]
+
+
 def place_and_wait(web: WebServer) -> int:
     connection = web.connect()
     connection.request("POST", "/orders", BODY.encode(), {**JSON, "Prefer": "wait=2"})

@@ -3,12 +3,10 @@
 import logging
 
 from flask import Flask, Response, current_app
-from flask_limiter.errors import RateLimitExceeded
 
 from core.orders.errors import InvalidValue
 from core.safe_errors import describe, original
 from webapp.api.requests import InvalidRequest
-from webapp.gate import rate_limits
 from webapp.problems.catalogue import DATABASE_AWAY, DATABASE_BUSY, INTERNAL, PROBLEMS
 from webapp.problems.problem import Problem
 
@@ -25,8 +23,6 @@ def answer(error: Exception) -> Response:
     """The problem document of this error (RFC 9457)."""
     if isinstance(error, InvalidValue):
         error = InvalidRequest([(f"#/{error.field}", error.detail)])
-    elif isinstance(error, RateLimitExceeded):
-        error = rate_limits.reached()
     problem = next(PROBLEM_OF[kind] for kind in type(original(error)).__mro__ if kind in PROBLEM_OF)
     _log(problem, error)
     body = current_app.json.dumps(problem.document(error))

@@ -20,6 +20,7 @@ from tests.support.calls import problem
 from tests.support.contract import ContractClient
 from tests.support.keys import Keys, bearing
 from tests.support.waiting import wait_until
+from webapp.gate.rate_limits import LimitReached, Limits
 
 LIMIT = 3
 PER_HOUR = f"{LIMIT}/hour"
@@ -100,6 +101,38 @@ def test_nobody_uses_up_the_limit_of_a_key_by_knowing_its_id(limited: MakeApp, k
     assert statuses(client, LIMIT, headers=bearing(guessed)) == [401, 401, 401]
 
     assert client.get("/orders", headers=bearing(key), environ_overrides={"REMOTE_ADDR": "::1"}).status_code == 200
+
+
+def test_few_requests_wait_for_redis(valkey: ValkeyServer) -> None:
+    limits = Limits("6000/minute", valkey.url)
+    with Redis.from_url(valkey.url) as redis:
+        redis.config_resetstat()
+        for _ in range(500):
+            limits.count("key", "few-requests-wait")
+        asked = redis.info("commandstats")["cmdstat_evalsha"]["calls"]
+    limits.close()
+
+    assert asked < 250
+
+
+def test_processes_that_share_a_limit_do_not_pass_it(valkey: ValkeyServer) -> None:
+    """It is reached early by what the other has taken and does not use: a twentieth at the most."""
+    both = [Limits("200/hour", valkey.url) for _ in range(2)]
+
+    def count_until_it_is_reached(limits: Limits) -> int:
+        for number in range(1000):
+            try:
+                limits.count("key", "shared-by-two")
+            except LimitReached:
+                return number
+        raise AssertionError("the limit was not reached")
+
+    with ThreadPoolExecutor(8) as threads:
+        passed = sum(threads.map(count_until_it_is_reached, both * 4))
+    for limits in both:
+        limits.close()
+
+    assert 190 <= passed <= 200
 
 
 def test_probes_are_never_limited(limited: MakeApp) -> None:
