@@ -13,7 +13,7 @@ from typing import Any
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
-from core.safe_errors import OURS, trace
+from core.safe_errors import OURS, escaped, trace
 from core.settings import log_format
 
 logger = logging.getLogger(__name__)
@@ -101,6 +101,9 @@ class JsonLines(JsonFormatter):
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
         return trace(ei[1])
 
+    def format(self, record: logging.LogRecord) -> str:
+        return escaped(super().format(record))
+
 
 class PlainLines(logging.Formatter):
     """For a person: the time of day, and the request's id where there is one."""
@@ -109,7 +112,7 @@ class PlainLines(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        line = super().formatMessage(record)
+        line = escaped(super().formatMessage(record))
         request_id = getattr(record, "request_id", None)
         return f"{line} [{request_id}]" if request_id else line
 

@@ -1,5 +1,6 @@
 """What kind of error it is, and what may be said of it without customer data."""
 
+import re
 from traceback import format_tb
 
 import psycopg
@@ -35,6 +36,15 @@ QUOTE_NO_DATA = (PoolTimeout, OSError, AttributeError, ImportError, NameError, T
 WITHHELD = "message withheld, as it may quote customer data"
 
 
+# What a terminal obeys, what ends a line, and what changes the direction of the text around it.
+_OBEYED = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def escaped(text: str) -> str:
+    """One line that shows all that is in it: text of customers cannot pass for another line or move the cursor."""
+    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def is_ours(error: BaseException) -> bool:
     """Whether this service defines the error; its message then names fields, ids and versions, never values."""
     return type(error).__module__.partition(".")[0] in OURS
@@ -62,7 +72,7 @@ def waited_for_lock(error: BaseException) -> bool:
 def describe(error: BaseException) -> str:
     """Its kind, and its message where that cannot quote customer data: the rule for logs, failures and terminals."""
     cause = original(error)
-    return _storable(f"{type(cause).__name__}: {_message(cause)}")
+    return escaped(_storable(f"{type(cause).__name__}: {_message(cause)}"))
 
 
 def trace(error: BaseException) -> str:

@@ -16,6 +16,11 @@ MAX_ITEMS = 1000  # of one order, unless the service is told another number
 # Characters that need no escaping in a URL (RFC 3986, section 2.3); "." and ".." would be resolved away there.
 ORDER_ID = r"[A-Za-z0-9][A-Za-z0-9._~-]{0,63}"
 
+# For a character class: Cc, which a terminal obeys, and what changes the direction of the text that follows.
+DIRECTIONS = r"\u202a-\u202e\u2066-\u2069"
+CONTROLS = rf"\x00-\x1f\x7f-\x9f{DIRECTIONS}"
+CONTROLS_BUT_LINES = rf"\x00-\x08\x0b-\x1f\x7f-\x9f{DIRECTIONS}"
+
 _CENT = Decimal("0.01")
 _WIDE = Context(prec=50)
 
@@ -29,19 +34,24 @@ def order_id(value: object) -> str:
 
 
 def customer_name(value: object) -> str:
+    return _plain("customer_name", value, NAME_LENGTH)
+
+
+def name_to_find(value: object) -> str:
+    """A customer's name that an event may hold; those of long ago may hold control characters."""
     return _text("customer_name", value, NAME_LENGTH)
 
 
 def product_name(value: object) -> str:
-    return _text("product_name", value, NAME_LENGTH)
+    return _plain("product_name", value, NAME_LENGTH)
 
 
 def reason(value: object) -> str:
-    return _text("reason", value, REASON_LENGTH)
+    return _plain("reason", value, REASON_LENGTH, CONTROLS_BUT_LINES, "control characters other than newline and tab")
 
 
 def tracking_number(value: object) -> str:
-    return _text("tracking_number", value, TRACKING_NUMBER_LENGTH)
+    return _plain("tracking_number", value, TRACKING_NUMBER_LENGTH)
 
 
 def amount(field: str, value: object) -> Decimal:
@@ -85,6 +95,13 @@ def moment(value: datetime | None) -> datetime:
     if value.tzinfo is None:
         raise InvalidValue("now", "must carry a time zone")
     return value.astimezone(UTC)
+
+
+def _plain(field: str, value: object, longest: int, refused: str = CONTROLS, called: str = "control characters") -> str:
+    checked = _text(field, value, longest)
+    if re.search(f"[{refused}]", checked):
+        raise InvalidValue(field, f"must not contain {called}, or bidirectional controls (U+202A-202E, U+2066-2069)")
+    return checked
 
 
 def _text(field: str, value: object, longest: int) -> str:

@@ -100,7 +100,11 @@ def confirm_order(order_id: str) -> ResponseReturnValue:
 
 
 class CancelOrderBody(Strict):
-    reason: Annotated[str, PlainValidator(values.reason), fields.text(values.REASON_LENGTH, "Not blank.", "顧客都合")]
+    reason: Annotated[
+        str,
+        PlainValidator(values.reason),
+        fields.text(values.REASON_LENGTH, "Not blank.", "顧客都合", refused=values.CONTROLS_BUT_LINES),
+    ]
 
 
 def cancel_order(order_id: str) -> ResponseReturnValue:

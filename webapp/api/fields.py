@@ -19,9 +19,6 @@ STATUSES = [status.value for status in Status]
 MOST_PER_PAGE = 200
 LARGEST_COUNT = 10**18 - 1
 
-# What `str.isprintable` calls printable, and not a space; NUL is refused anywhere. Lone surrogates are no JSON text.
-NOT_BLANK = r"^[^\x00]*[^\p{C}\p{Z}\x00][^\x00]*$"
-
 _RFC3339 = re.compile(
     r"(\d{4}-\d\d-\d\d[Tt](?:[01]\d|2[0-3]):\d\d):(\d\d)((?:\.\d+)?(?:[Zz]|[+-]\d\d:[0-5]\d))", re.ASCII
 )
@@ -66,9 +63,10 @@ def described(schema: JsonSchema, description: str, example: object = None) -> W
     return WithJsonSchema({**schema, "description": description, **shown})
 
 
-def text(longest: int, description: str, example: str) -> WithJsonSchema:
-    schema: JsonSchema = {"type": "string", "minLength": 1, "maxLength": longest, "pattern": NOT_BLANK}
-    return described(schema, description, example)
+def text(longest: int, description: str, example: str, refused: str = values.CONTROLS) -> WithJsonSchema:
+    """Not blank: it has what `str.isprintable` calls printable, and not a space. Lone surrogates are no JSON text."""
+    pattern = rf"^[^{refused}]*[^\p{{C}}\p{{Z}}][^{refused}]*$"
+    return described({"type": "string", "minLength": 1, "maxLength": longest, "pattern": pattern}, description, example)
 
 
 # Fields of answers.

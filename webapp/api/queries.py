@@ -52,8 +52,8 @@ class OrdersOfStatusQuery(StatisticsQuery):
     cursor: fields.Cursor | None = None
     customer_name: Annotated[
         str | None,
-        PlainValidator(values.customer_name),
-        fields.text(values.NAME_LENGTH, "Exactly this name, compared in NFC.", "山田太郎"),
+        PlainValidator(values.name_to_find),
+        fields.text(values.NAME_LENGTH, "Exactly this name, compared in NFC.", "山田太郎", refused=r"\x00"),
     ] = None
     placed_from: fields.From | None = None
     placed_to: fields.Before | None = None

@@ -9,7 +9,7 @@ from flask.cli import AppGroup
 from core import api_keys
 from core.api_keys import ApiKey, Scope, UnknownKey, UnusableName
 from core.command_handler import utc_now
-from webapp.cli.common import database_faults, echo_json
+from webapp.cli.common import database_faults, echo, echo_json
 from webapp.database import owner_sessions as sessions
 
 SCOPE = click.Choice([scope.value for scope in Scope])
@@ -30,8 +30,8 @@ def create_key(name: str, scopes: tuple[str, ...], days: int | None) -> None:
             created = api_keys.create(session, name, {Scope(scope) for scope in scopes}, now=now, expires_at=expires_at)
     except UnusableName as error:
         raise click.ClickException(str(error)) from error
-    click.echo(created.text)
-    click.echo(f"This is key {created.key.id}. It is shown only now; keep it like a password.", err=True)
+    echo(created.text)
+    echo(f"This is key {created.key.id}. It is shown only now; keep it like a password.", err=True)
 
 
 @api_keys_group.command("list")
@@ -44,9 +44,9 @@ def list_keys(as_json: bool) -> None:
         echo_json([{**asdict(key), "scopes": sorted(key.scopes)} for key in keys])
         return
     for key in keys:
-        click.echo(f"{key.id}  {key.name}: {', '.join(sorted(key.scopes))}; {_validity(key)}")
+        echo(f"{key.id}  {key.name}: {', '.join(sorted(key.scopes))}; {_validity(key)}")
     if not keys:
-        click.echo("There is no key.")
+        echo("There is no key.")
 
 
 @api_keys_group.command("revoke")
@@ -58,7 +58,7 @@ def revoke_key(key_id: str) -> None:
             key = api_keys.revoke(session, key_id, now=utc_now())
     except UnknownKey as error:
         raise click.ClickException(f"There is no key {key_id}; `flask api-keys list` has the ids.") from error
-    click.echo(f"Key {key.id} of {key.name} is revoked.")
+    echo(f"Key {key.id} of {key.name} is revoked.")
 
 
 def _validity(key: ApiKey) -> str:

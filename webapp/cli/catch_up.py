@@ -8,7 +8,7 @@ from flask.cli import with_appcontext
 from core.projection.catch_up import catch_up
 from core.read_models.wiring import PROJECTORS
 from core.safe_errors import describe, trace
-from webapp.cli.common import database_faults, patience
+from webapp.cli.common import database_faults, echo, echo_lines, patience
 from webapp.database import unhurried_sessions as sessions
 
 
@@ -26,11 +26,11 @@ def catch_up_command() -> None:
         except Exception as error:  # whatever it is, the other read models go on
             failed = True
             why = error.format_message() if isinstance(error, click.ClickException) else trace(error)
-            click.echo(f"{name}: {why}", err=True)
+            echo_lines(f"{name}: {why}", err=True)
             continue
-        click.echo(f"{name}: {result.events} events checked, {result.projected} orders brought up to date")
+        echo(f"{name}: {result.events} events checked, {result.projected} orders brought up to date")
         for failure in result.failures.values():
             where = f"order {failure.order_id} stopped before version {failure.version}"
-            click.echo(f"{name}: {where}: {describe(failure.error)}", err=True)
+            echo(f"{name}: {where}: {describe(failure.error)}", err=True)
         failed = failed or bool(result.failures)
     sys.exit(1 if failed else 0)

@@ -12,7 +12,7 @@ from psycopg.errors import UndefinedColumn, UndefinedTable
 
 from core.projection.read_model import ReadModel, Sums
 from core.read_models.wiring import PROJECTORS, SUMS
-from core.safe_errors import DATABASE_ERRORS, describe, original
+from core.safe_errors import DATABASE_ERRORS, describe, escaped, original
 from core.settings import Patience
 
 READ_MODEL = click.Choice([*PROJECTORS, *SUMS])
@@ -49,8 +49,18 @@ def database_faults() -> Iterator[None]:
         raise click.ClickException(f"The database {advice}. ({describe(error)})") from error
 
 
+def echo(text: str, *, err: bool = False) -> None:
+    """One line, whatever is in it: see `escaped`."""
+    click.echo(escaped(text), err=err)
+
+
+def echo_lines(text: str, *, err: bool = False) -> None:
+    for line in text.split("\n"):
+        echo(line, err=err)
+
+
 def echo_json(value: object) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_text))
+    echo_lines(json.dumps(value, ensure_ascii=False, indent=2, default=_text))
 
 
 def _text(value: object) -> str:

@@ -9,7 +9,7 @@ from flask.cli import AppGroup
 from core.projection.parking import FailingOrder, failures_of, parked_orders, retry_now
 from core.read_models.wiring import PROJECTORS
 from core.safe_errors import describe
-from webapp.cli.common import database_faults, echo_json, patience
+from webapp.cli.common import database_faults, echo, echo_json, echo_lines, patience
 from webapp.database import unhurried_sessions as sessions
 
 parked_group = AppGroup("parked", help="Orders whose next event a projector cannot apply.")
@@ -25,9 +25,9 @@ def list_parked(as_json: bool) -> None:
         return
     for order in orders:
         where = f"{order.projector}: {order.order_id} version {order.version}"
-        click.echo(f"{where}, attempts: {order.attempts}: {order.error.splitlines()[0]}")
+        echo(f"{where}, attempts: {order.attempts}: {order.error.splitlines()[0]}")
     if not orders:
-        click.echo("No order is parked.")
+        echo("No order is parked.")
 
 
 @parked_group.command("show")
@@ -35,10 +35,10 @@ def list_parked(as_json: bool) -> None:
 def show_parked(order_id: str) -> None:
     """Show why an order is parked or being tried again, with the traceback."""
     for order in _failures_of(order_id):
-        click.echo(f"{order.projector} cannot apply version {order.version} of {order.order_id}.")
-        click.echo(f"Attempts: {order.attempts}, from {order.first_failed_at} to {order.last_failed_at}")
-        click.echo("Parked" if order.next_attempt_at is None else f"Next attempt: {order.next_attempt_at}")
-        click.echo(f"\n{order.traceback}")
+        echo(f"{order.projector} cannot apply version {order.version} of {order.order_id}.")
+        echo(f"Attempts: {order.attempts}, from {order.first_failed_at} to {order.last_failed_at}")
+        echo("Parked" if order.next_attempt_at is None else f"Next attempt: {order.next_attempt_at}")
+        echo_lines(f"\n{order.traceback}")
 
 
 @parked_group.command("retry")
@@ -57,12 +57,12 @@ def retry(order_id: str | None, every: bool) -> None:
         for order_id in order_ids:
             if failure := projected.failures.get(order_id):
                 why = describe(failure.error)
-                click.echo(f"{name}: {order_id} stops before version {failure.version}: {why}", err=True)
+                echo(f"{name}: {order_id} stops before version {failure.version}: {why}", err=True)
             else:
-                click.echo(f"{name}: {order_id} is projected to version {projected.versions[order_id]}")
+                echo(f"{name}: {order_id} is projected to version {projected.versions[order_id]}")
         failed = failed or bool(projected.failures)
     if not orders:
-        click.echo("No order is parked.")
+        echo("No order is parked.")
     sys.exit(1 if failed else 0)
 
 

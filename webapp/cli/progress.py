@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import click
 
 from core.projection.rebuild_plan import Progress
+from webapp.cli.common import echo
 
 SECONDS_BETWEEN_LINES = 2.0
 
@@ -40,6 +41,6 @@ def _lines(name: str) -> Report:
             return
         said = progress.seconds
         left = f", {(progress.total - progress.done) / progress.rate:.0f} s left" if progress.rate else ""
-        click.echo(f"{name}: {progress.done} of {progress.total} events, {progress.rate:,.0f} events/s{left}")
+        echo(f"{name}: {progress.done} of {progress.total} events, {progress.rate:,.0f} events/s{left}")
 
     return report

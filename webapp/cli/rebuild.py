@@ -23,7 +23,7 @@ from core.projection.sums import recount
 from core.projection.verify import steps
 from core.safe_errors import DATABASE_ERRORS
 from core.settings import Patience
-from webapp.cli.common import chosen, database_faults, names_argument, patience
+from webapp.cli.common import chosen, database_faults, echo, names_argument, patience
 from webapp.cli.progress import Report, reporting
 from webapp.cli.verify import MOST_SHOWN, compare
 from webapp.database import unhurried_sessions as sessions
@@ -56,14 +56,14 @@ def rebuild_command(names: tuple[str, ...], jobs: int, dry_run: bool) -> None:
             for name, sums in of.sums.items():
                 with sessions().begin() as session:
                     recount(session, sums)
-                click.echo(f"{name}: counted again")
+                echo(f"{name}: counted again")
         except PlanIsGone as error:
             raise click.ClickException(str(error)) from error
         failing = _failing(of.models)
     for name, order_id in failing[:MOST_SHOWN]:
-        click.echo(f"{name}: order {order_id} was rebuilt only in part; see `flask parked show {order_id}`", err=True)
+        echo(f"{name}: order {order_id} was rebuilt only in part; see `flask parked show {order_id}`", err=True)
     if len(failing) > MOST_SHOWN:
-        click.echo(f"… and {len(failing) - MOST_SHOWN} more orders", err=True)
+        echo(f"… and {len(failing) - MOST_SHOWN} more orders", err=True)
     sys.exit(1 if failing else 0)
 
 
@@ -73,7 +73,7 @@ def _rebuild(projectors: Mapping[str, ReadModel[Any]], jobs: int) -> None:
         with reporting(label) as report:
             _take_ranges(plan, projectors, jobs, report)
         done = plan.progress()
-    click.echo(f"{label}: {done.done} events in {done.seconds:.1f} s, {done.rate:,.0f} events/s")
+    echo(f"{label}: {done.done} events in {done.seconds:.1f} s, {done.rate:,.0f} events/s")
 
 
 def _failing(projectors: Mapping[str, ReadModel[Any]]) -> list[tuple[str, str]]:

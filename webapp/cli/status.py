@@ -7,7 +7,7 @@ from flask.cli import with_appcontext
 
 from core.projection.status import ProjectorStatus, status
 from core.read_models.wiring import PROJECTORS
-from webapp.cli.common import database_faults, echo_json
+from webapp.cli.common import database_faults, echo, echo_json
 from webapp.database import unhurried_sessions as sessions
 
 
@@ -21,11 +21,11 @@ def status_command(as_json: bool) -> None:
     if as_json:
         echo_json(asdict(found))
         return
-    click.echo(f"last position: {found.last_position} (epoch {found.epoch})")
+    echo(f"last position: {found.last_position} (epoch {found.epoch})")
     for holder in found.held_back_by:
-        click.echo(f"catch-up is held back by {holder}")
+        echo(f"catch-up is held back by {holder}")
     for name, projector in found.projectors.items():
-        click.echo(f"{name}: {_line(projector)}")
+        echo(f"{name}: {_line(projector)}")
 
 
 def _line(projector: ProjectorStatus) -> str:

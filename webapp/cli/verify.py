@@ -15,7 +15,7 @@ from core.projection.rebuild import rebuild_orders
 from core.projection.sums import recount
 from core.projection.verify import Difference, Verified, sample, steps, verify, verify_sums
 from core.safe_errors import describe
-from webapp.cli.common import Chosen, chosen, database_faults, names_argument, patience
+from webapp.cli.common import Chosen, chosen, database_faults, echo, names_argument, patience
 from webapp.database import unhurried_sessions as sessions
 
 MOST_SHOWN = 20
@@ -49,11 +49,11 @@ class Totals:
     def echo(self) -> None:
         self.echo_differences()
         for failure in self.first_broken:
-            click.echo(f"log: {failure.order_id} version {failure.version}: {describe(failure.error)}")
+            echo(f"log: {failure.order_id} version {failure.version}: {describe(failure.error)}")
         if self.broken > len(self.first_broken):
-            click.echo(f"log: … and {self.broken - len(self.first_broken)} more orders")
+            echo(f"log: … and {self.broken - len(self.first_broken)} more orders")
         rate = self.rows / max(time.monotonic() - self.started, 0.001)
-        click.echo(
+        echo(
             f"{self.rows} rows checked, {self.differing} differ in {self.differences} places,"
             f" {self.behind} not brought up to date yet, {rate:,.0f} rows/s"
         )
@@ -61,16 +61,16 @@ class Totals:
     def echo_differences(self) -> None:
         for difference in self.first:
             where = f"{difference.name}: {difference.key} {difference.field}"
-            click.echo(f"{where}: stored {difference.stored}, events say {difference.expected}")
+            echo(f"{where}: stored {difference.stored}, events say {difference.expected}")
         if self.differences > len(self.first):
-            click.echo(f"… and {self.differences - len(self.first)} more differences")
+            echo(f"… and {self.differences - len(self.first)} more differences")
         for difference in self.sums[:MOST_SHOWN]:
             where = f"{difference.name}: {difference.key} {difference.field}"
-            click.echo(f"{where}: stored {difference.stored}, rows say {difference.expected}")
+            echo(f"{where}: stored {difference.stored}, rows say {difference.expected}")
         if len(self.sums) > MOST_SHOWN:
-            click.echo("… and more differences of sums")
+            echo("… and more differences of sums")
         for order_id in self.snapshots:
-            click.echo(f"snapshots: {order_id} is not what its events say")
+            echo(f"snapshots: {order_id} is not what its events say")
 
 
 def compare(of: Chosen, parts: Iterable[Ids], *, to_the_end: bool = False) -> Totals:
@@ -95,7 +95,7 @@ def verify_command(names: tuple[str, ...], number: int | None, repair: bool) -> 
     of = chosen(names)
     if number:
         of = of._replace(sums={})
-        click.echo("A sample of orders: sums and snapshots are not compared.")
+        echo("A sample of orders: sums and snapshots are not compared.")
     with database_faults():
         parts = [sample(sessions(), number)] if number else steps(sessions())
         totals = _repair(of, parts) if repair else compare(of, parts)
@@ -111,7 +111,7 @@ def _wrong_snapshots(repair: bool) -> list[str]:
         wrong = list(wrong_snapshots(session))
         if repair and wrong:
             forget_snapshots(session, wrong)
-            click.echo(f"{len(wrong)} snapshots removed: {', '.join(wrong[:MOST_SHOWN])}")
+            echo(f"{len(wrong)} snapshots removed: {', '.join(wrong[:MOST_SHOWN])}")
             return []
     return wrong
 
@@ -136,5 +136,5 @@ def _repair(of: Chosen, parts: Iterable[Ids]) -> Totals:
                 recount(session, sums)
         totals.sums = verify_sums(sessions(), of.sums)
     before.echo_differences()
-    click.echo(f"{repaired} rows repaired")
+    echo(f"{repaired} rows repaired")
     return totals

@@ -121,14 +121,14 @@ def test_a_summary_is_the_details_without_the_items(client: FlaskClient, session
 
 def test_what_was_posted_is_what_is_shown(client: FlaskClient, sessions: sessionmaker[Session]) -> None:
     before = datetime.now(UTC)
-    order_id = place(client, customer_name='  O\'Brien "<b>" 👩‍👩‍👧 \u2028\t𠮷野家  ', total_amount=Decimal("0.01"))
+    order_id = place(client, customer_name='  O\'Brien "<b>" 👩‍👩‍👧 \u2028\u00a0𠮷野家  ', total_amount=Decimal("0.01"))
     send(client, "add_item", order_id, **LAPTOP)
     send(client, "add_item", order_id, **MICE)
     show_everything(sessions)
 
     details = read(client.get(f"/orders/{order_id}"))
 
-    assert details["customer_name"] == '  O\'Brien "<b>" 👩‍👩‍👧 \u2028\t𠮷野家  '
+    assert details["customer_name"] == '  O\'Brien "<b>" 👩‍👩‍👧 \u2028\u00a0𠮷野家  '
     assert details["total_amount"] == Decimal("0.01")
     assert [item["product_name"] for item in details["items"]] == ["ノートPC", "マウス"]
     assert details["items_total"] == 83000

@@ -301,3 +301,32 @@ def test_no_time_is_the_time_it_is() -> None:
 def test_a_wrong_value_is_also_a_value_error() -> None:
     with pytest.raises(ValueError, match=r"^reason must not be blank$"):
         values.reason("")
+
+
+CHECKS = [values.customer_name, values.product_name, values.reason, values.tracking_number]
+CONTROLS = [chr(code) for code in (*range(1, 0x20), *range(0x7F, 0xA0))]
+DIRECTIONS = [chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))]
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_what_a_terminal_obeys_is_refused(check: Callable[[Any], object]) -> None:
+    for character in (*CONTROLS, *DIRECTIONS):
+        if check is values.reason and character in "\t\n":
+            continue
+        for value in (f"a{character}", f"{character}a", f"a{character}b"):
+            assert "must not contain control characters" in refusal(check, value).detail, repr(value)
+
+
+@pytest.mark.parametrize("value", ["a\nb", "a\tb", "a\n\n\tb\n"], ids=repr)
+def test_a_reason_may_have_lines(value: str) -> None:
+    assert values.reason(value) == value
+
+
+@pytest.mark.parametrize("value", ["山田　太郎", "👩\u200d👧", "ab\u200fג", "カ\u3099", "a\u00a0b"], ids=ascii)
+def test_what_people_write_is_kept_as_it_is(value: str) -> None:
+    for check in CHECKS:
+        assert check(value) == value
+
+
+def test_a_name_of_long_ago_can_be_looked_for() -> None:
+    assert values.name_to_find("a\x1b\u202eb") == "a\x1b\u202eb"
