@@ -150,10 +150,18 @@ def test_what_is_killed_is_started_again(stack: Stack, part: str) -> None:
     killed.kill()
 
     wait_until(lambda: [process.pid for process in stack.running(part)] not in ([], [killed.pid]), 20)
+    wait_until(lambda: places(stack), 20)  # readiness is kept for a second
     wait_until(lambda: ready(stack), 20)
 
     order_id = stack.place()
     wait_until(lambda: shown(stack, order_id), 20)
+
+
+def places(stack: Stack) -> bool:
+    try:
+        return bool(stack.place())
+    except OSError:
+        return False
 
 
 def ready(stack: Stack) -> bool:

@@ -68,7 +68,7 @@ def test_commands_go_on_without_redis_and_are_shown_when_it_is_back(tmp_path: Pa
     with ValkeyServer(tmp_path / "valkey") as valkey, Stack(tmp_path / "stack", REDIS_URL=valkey.url) as stack:
         valkey.stop()
         order_id = stack.place()
-        assert stack.get("/readyz")["status"] == "degraded"
+        wait_until(lambda: stack.get("/readyz")["status"] == "degraded", 10)
 
         valkey.start()
 
