@@ -1,5 +1,6 @@
 """The Celery application; reads its configuration when first used, and connects to nothing until then."""
 
+import signal
 from typing import Any
 
 from celery import Celery, signals
@@ -28,8 +29,12 @@ def broker() -> dict[str, Any]:
     return {"broker_url": url, **(REDIS if is_redis(url) else RABBITMQ)}
 
 
-def confirm(**_: Any) -> None:
-    """Beat publishes and never reads, so it would not notice a RabbitMQ that is silent; Redis has no such option."""
+def prepare_beat(**_: Any) -> None:
+    """Beat publishes and never reads, so it would not notice a RabbitMQ that is silent; Redis has no such option.
+
+    SIGTERM ends it at once: it has nothing to save, and the SystemExit that Celery's handler raises is lost if it falls
+    into a finalizer, as happens while Beat tries a broker that is away."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     app.conf.broker_transport_options = {**app.conf.broker_transport_options, "confirm_publish": True}
 
 
@@ -37,4 +42,4 @@ app = Celery("orderlog", amqp="worker.amqp:AMQP")
 app.config_from_object("celeryconfig")
 app.add_defaults(broker)
 task_logs.connect()
-signals.beat_init.connect(confirm)
+signals.beat_init.connect(prepare_beat)
