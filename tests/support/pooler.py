@@ -11,6 +11,7 @@ from local.servers import CannotStart, Server, write_secret
 
 PROGRAM = Path("/usr/sbin/pgbouncer")
 ADVICE = "apt-get install --no-install-recommends pgbouncer"
+POOLER = os.environ.get("TEST_POOLER", "")  # "pgbouncer", or "" for none
 MOST_CLIENTS = 500
 
 

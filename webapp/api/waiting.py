@@ -108,7 +108,9 @@ class Waits:
         news = threading.Event()
         with self._lock:
             self._waiting[order_id].add(news)
-            listens = self._listener is not None and self._listener.is_alive()  # an error that _listen does not catch ends it
+            listens = (
+                self._listener is not None and self._listener.is_alive()
+            )  # an error that _listen does not catch ends it
             if self._url and not listens:
                 self._listener = threading.Thread(target=self._listen, name="listen", daemon=True)
                 self._listener.start()
