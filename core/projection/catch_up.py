@@ -68,8 +68,16 @@ MOVE_CHECKPOINT = text("""
       AND (epoch, transaction_id, position) < (:epoch, CAST(:transaction_id AS xid8), :position)
 """)
 
-# A run that breaks off does not say so: readiness tells when none has come to its end for long.
-HAVE_COME_BY = text("UPDATE projector_checkpoints SET checked_at = now() WHERE projector = :projector")
+# A run that breaks off does not say so: readiness tells when none has come to its end for long; nor does one that could
+# not go on: where events wait, `moved_at` stays.
+HAVE_COME_BY = text("""
+    UPDATE projector_checkpoints AS reached
+    SET checked_at = now(), moved_at = CASE WHEN EXISTS (
+        SELECT FROM events
+        WHERE (epoch, transaction_id, position) > (reached.epoch, reached.transaction_id, reached.position)
+    ) THEN moved_at ELSE now() END
+    WHERE projector = :projector
+""")
 
 TRY_TO_BE_ALONE = text("SELECT pg_try_advisory_xact_lock(hashtext('orderlog.catch_up'), hashtext(:projector))")
 

@@ -55,14 +55,13 @@ STORED = text("""
 """)
 LAST_CHECKED = text("SELECT min(checked_at) FROM projector_checkpoints WHERE projector = ANY(:projectors)")
 
+# By the database's clock: those that gave events their times may differ from it.
 HELD_BACK = text("""
-    SELECT max(extract(epoch FROM now() - waiting.occurred_at))::float
-    FROM projector_checkpoints AS checkpoint CROSS JOIN LATERAL (
-        SELECT occurred_at FROM events
-        WHERE (epoch, transaction_id, position) > (checkpoint.epoch, checkpoint.transaction_id, checkpoint.position)
-        ORDER BY epoch, transaction_id, position LIMIT 1
-    ) AS waiting
-    WHERE projector = ANY(:projectors)
+    SELECT max(extract(epoch FROM now() - moved_at))::float FROM projector_checkpoints AS reached
+    WHERE projector = ANY(:projectors) AND EXISTS (
+        SELECT FROM events
+        WHERE (epoch, transaction_id, position) > (reached.epoch, reached.transaction_id, reached.position)
+    )
 """)
 
 # Readers do not hold it back: only a transaction that has written has an id.
@@ -101,8 +100,8 @@ class ProjectorStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectionStatus:
-    """`epoch` counts the clusters that held the log; `held_back_by` is who keeps catch-up from going on, where the
-    oldest event that it has not passed is overdue."""
+    """`epoch` counts the clusters that held the log; `held_back_by` is who keeps catch-up from going on, if it has not
+    gone on for too long."""
 
     last_position: int
     epoch: int
@@ -125,9 +124,9 @@ def last_position(session: Session) -> int:
 
 
 def seconds_held_back(session: Session, names: Collection[str]) -> float:
-    """The age of the oldest event that catch-up has not passed, of the projector that is furthest behind; 0 if none.
+    """For how long there have been events that catch-up cannot pass, of the projector that waits longest; 0 if none.
 
-    Hints may have projected it; a lost hint is not noticed before catch-up has passed the event."""
+    Hints may have projected them; a lost hint is not noticed before catch-up has passed its event."""
     return float(session.execute(HELD_BACK, {"projectors": list(names)}).scalar() or 0.0)
 
 

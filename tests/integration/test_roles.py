@@ -138,6 +138,39 @@ def test_web_worker_and_beat_run_under_it(role_url: str, valkey: ValkeyServer, t
         wait_until(lambda: request(f"{url}/readyz")["status"] == "ready", 30)
 
 
+def test_a_privilege_that_the_role_lacks_is_named(role_app: Flask, owner_url: str) -> None:
+    with psycopg.connect(owner_url) as owner:
+        owner.execute("REVOKE SELECT ON SEQUENCE events_position_seq FROM orderlog_app")
+
+    told = read(role_app.test_client().get("/readyz"))
+
+    assert told["status"] == "degraded"
+    assert "events_position_seq; run migrations/roles.sql" in told["checks"]["positions"]
+
+
+# `log_epoch()` runs with the owner's rights.
+
+
+def test_what_the_role_has_made_is_not_asked_for_the_epoch(role_app: Flask, role_url: str) -> None:
+    with psycopg.connect(role_url) as session:
+        session.execute("CREATE TEMP TABLE log_epochs (number int, system_identifier bigint)")
+        session.execute("INSERT INTO log_epochs VALUES (99, (SELECT system_identifier FROM pg_control_system()))")
+        session.execute(
+            "CREATE TEMP TABLE projector_checkpoints AS SELECT 1 AS epoch, '999999'::xid8 AS transaction_id"
+        )
+        session.execute("SET search_path = pg_temp, public")
+
+        assert session.execute("SELECT public.log_epoch()").fetchone() == (1,)
+
+
+def test_nobody_else_may_ask_for_the_epoch(role_url: str, owner_url: str, postgres: PostgresServer) -> None:
+    with psycopg.connect(in_database(owner_url, postgres.superuser_url)) as session:
+        session.execute("CREATE ROLE passer_by")
+        session.execute("SET ROLE passer_by")
+        with pytest.raises(InsufficientPrivilege):
+            session.execute("SELECT log_epoch()")
+
+
 # Durability.
 
 

@@ -4,10 +4,14 @@ import threading
 import time
 from collections.abc import Callable, Set
 from functools import cache
+from typing import Any
 
 from alembic.script import ScriptDirectory
+from amqp import Message
+from amqp.exceptions import NotFound
 from flask import current_app
 from kombu import Connection
+from psycopg.errors import InsufficientPrivilege
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
@@ -15,23 +19,26 @@ from redis.retry import Retry
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from celeryconfig import task_queues
 from core.durability import dangers
 from core.projection.status import OVERDUE, holders, last_catch_up, seconds_held_back, seconds_since_catch_up
 from core.read_models.wiring import PROJECTORS
-from core.safe_errors import DATABASE_ERRORS
+from core.safe_errors import DATABASE_ERRORS, describe, original
 from core.settings import is_redis
 from webapp.database import db, has_replica, migrate, read_sessions, sessions
 
 OK = "ok"
 AWAY = "PostgreSQL does not answer"
+REPLICA_AWAY = "the replica does not answer; queries are refused, commands go on"
 MEANWHILE = "new events are shown by catch-up once it does"
 
 BROKER_TIMEOUT = 0.5  # seconds
 READINESS = "orderlog-readiness"
 KEPT_SECONDS = 1.0
+LATE = 3.0  # seconds; a server that has not answered for longer counts as away
 
 BEHIND = text("""
-    SELECT coalesce(pg_sequence_last_value('events_position_seq'), 0) < coalesce(max(position), 0) FROM events
+    SELECT last_value + is_called::integer <= coalesce((SELECT max(position) FROM events), 0) FROM events_position_seq
 """)
 SET_SEQUENCE = "SELECT setval('events_position_seq', max(position)) FROM events"
 
@@ -39,7 +46,8 @@ WHO_ARE_YOU = text("SELECT pg_is_in_recovery() AS replays, pg_postmaster_start_t
 
 
 class Readiness:
-    """What the checks find, kept for so many seconds; probes that come while one of them looks get what was found last.
+    """What the checks find, kept for so many seconds; probes that come while one of them looks get what was found last,
+    or, if the look is late, what it has found so far.
 
     Nobody needs a key to ask, so asking must cost nothing."""
 
@@ -47,23 +55,32 @@ class Readiness:
         self._seconds = seconds
         self._found: dict[str, str] = {}
         self._until = 0.0
+        self._so_far: dict[str, str] = {}
         self._looking = threading.Lock()
 
     def checks(self) -> dict[str, str]:
-        if time.monotonic() >= self._until and self._looking.acquire(blocking=not self._found):
+        if time.monotonic() < self._until:
+            return self._found
+        if self._looking.acquire(timeout=0 if self._found else LATE):
             try:
                 if time.monotonic() >= self._until:
-                    self._found = checks()
-                    self._until = time.monotonic() + self._seconds
+                    self._so_far = {}
+                    check(self._so_far)
+                    self._found, self._until = self._so_far, time.monotonic() + self._seconds
             finally:
                 self._looking.release()
+        elif time.monotonic() > self._until + LATE:
+            return dict(self._so_far)
         return self._found
 
 
-def checks() -> dict[str, str]:
-    """By name; only servers that are used. Nothing more is asked of a PostgreSQL that is not ok."""
+def check(results: dict[str, str]) -> None:
+    """Each check by its name; only servers that are used. Nothing more is asked of a PostgreSQL that is not ok.
+
+    A server that is silent is waited for, and counts as away meanwhile."""
     broker_url, redis_url = current_app.config["BROKER_URL"], current_app.config["REDIS_URL"]
-    results = {"postgresql": _ask(_postgresql)}
+    results["postgresql"] = AWAY
+    results["postgresql"] = _ask(_postgresql)
     if is_redis(broker_url):
         results["redis"] = _redis(broker_url, MEANWHILE)
     else:
@@ -71,19 +88,23 @@ def checks() -> dict[str, str]:
     if current_app.config["RATE_LIMIT"] and redis_url and redis_url != broker_url:
         results["rate_limits"] = _redis(redis_url, "each process counts for itself")
     if has_replica():
+        results["replica"] = REPLICA_AWAY
         results["replica"] = _replica()
     if results["postgresql"] == OK:
         results["catch_up"] = _ask(_catch_up)
-        for name, check in (("durability", _durability), ("positions", _positions)):
-            if (told := _ask(check)) != OK:
+        for name, look in (("durability", _durability), ("positions", _positions)):
+            if (told := _ask(look)) != OK:
                 results[name] = told
-    return results
 
 
-def _ask(check: Callable[[Session], str]) -> str:
+def _ask(look: Callable[[Session], str]) -> str:
+    session = db.session()
     try:
-        return check(db.session())
-    except DATABASE_ERRORS:
+        return look(session)
+    except DATABASE_ERRORS as error:
+        session.rollback()
+        if isinstance(original(error), InsufficientPrivilege):
+            return f"{describe(error)}; run migrations/roles.sql as the owner of the tables"
         return AWAY
 
 
@@ -121,8 +142,9 @@ def _catch_up(session: Session) -> str:
     if seconds > OVERDUE:
         return f"catch-up last came by {seconds:.0f} s ago; see that beat and a worker run"
     held_back = seconds_held_back(session, PROJECTORS)
-    if held_back > OVERDUE and (found := holders(session)):
-        return f"catch-up is {held_back:.0f} s behind, held back by {found[0]}"
+    if held_back > OVERDUE:
+        by = ", ".join(holders(session)) or "nothing that still goes on"
+        return f"catch-up is {held_back:.0f} s behind, held back by {by}"
     return OK
 
 
@@ -145,11 +167,28 @@ def _redis(url: str, meanwhile: str) -> str:
 
 
 def _rabbitmq(url: str) -> str:
-    with Connection(url, connect_timeout=BROKER_TIMEOUT, heartbeat=0) as connection:
+    """A RabbitMQ without memory or disk goes on taking connections, and reads no more from one that has published."""
+    exchange = task_queues[0].exchange.name
+    options = {"confirm_publish": True, "read_timeout": BROKER_TIMEOUT, "write_timeout": BROKER_TIMEOUT}
+    with Connection(url, connect_timeout=BROKER_TIMEOUT, heartbeat=0, transport_options=options) as connection:
+        faults = (*connection.connection_errors, *connection.channel_errors)
         try:  # connection.connect() would try twice, two seconds apart
-            connection.transport.close_connection(connection.transport.establish_connection())
-        except (*connection.connection_errors, *connection.channel_errors):
+            opened: Any = connection.transport.establish_connection()
+        except faults:
             return f"RabbitMQ does not answer; {MEANWHILE}"
+        try:
+            channel = opened.channel()
+            for _ in range(2):  # the second is not read; no queue gets them
+                channel.basic_publish(Message(), exchange, "orderlog.readyz", confirm_timeout=BROKER_TIMEOUT)
+            opened.close()
+        except NotFound:  # it has read that; nobody has declared the exchange yet
+            opened.close()
+        except TimeoutError:
+            return f"RabbitMQ takes no messages, see whether it has memory and disk left; {MEANWHILE}"
+        except faults as error:
+            return f"RabbitMQ refuses a message ({error}); {MEANWHILE}"
+        finally:
+            opened.collect()
     return OK
 
 
@@ -160,7 +199,7 @@ def _replica() -> str:
             there, here = replica.execute(WHO_ARE_YOU).one(), primary.execute(WHO_ARE_YOU).one()
             replayed, made = (last_catch_up(session, PROJECTORS) for session in (replica, primary))
     except DATABASE_ERRORS:
-        return "the replica does not answer; queries are refused, commands go on"
+        return REPLICA_AWAY
     if not there.replays and there.started != here.started:
         return "the replica follows no server any more; set DATABASE_REPLICA_URL to one that follows the primary"
     if made and (replayed is None or (made - replayed).total_seconds() > OVERDUE):

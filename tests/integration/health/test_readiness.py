@@ -3,9 +3,11 @@
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 from flask import Flask
@@ -20,8 +22,10 @@ from core.projection.status import OVERDUE
 from core.read_models.wiring import PROJECTORS
 from local.servers import PostgresServer, ValkeyServer
 from tests.conftest import make_app
-from tests.support.examples import ORDER_ID
-from tests.support.read_side import append_placed, run
+from tests.support.examples import ORDER_ID, PLACED
+from tests.support.read_side import append_placed, last_position, run
+from tests.support.streams import append
+from tests.support.waiting import wait_until
 from webapp.health import readiness as readiness_module
 
 
@@ -125,19 +129,33 @@ def test_it_is_degraded_when_the_sequence_of_positions_is_behind(
     assert readiness(client)["status"] == "ready"
 
 
+def test_a_sequence_that_was_set_by_restart_is_not_behind(sessions: sessionmaker[Session], client: FlaskClient) -> None:
+    append_placed(sessions, ORDER_ID)
+    catch_up_with_all(sessions)
+    run(sessions, f"ALTER SEQUENCE events_position_seq RESTART WITH {last_position(sessions) + 1}")
+
+    assert readiness(client)["status"] == "ready"
+
+
 @pytest.fixture
-def old_event(sessions: sessionmaker[Session]) -> Iterator[Session]:
-    """An event of long ago behind a transaction that has written and stays open."""
+def waiting_event(sessions: sessionmaker[Session]) -> Iterator[Session]:
+    """An event behind a transaction that has written and stays open."""
     catch_up_with_all(sessions)
     with sessions() as forgotten:
         forgotten.execute(text("SELECT pg_current_xact_id()"))
         append_placed(sessions, ORDER_ID)
-        catch_up_with_all(sessions)
+        wait_a_minute(sessions)
         yield forgotten
 
 
-def test_it_names_the_session_that_holds_catch_up_back(old_event: Session, app: Flask) -> None:
-    pid = old_event.execute(text("SELECT pg_backend_pid()")).scalar_one()
+def wait_a_minute(sessions: sessionmaker[Session]) -> None:
+    """Let catch-up have reached what it has reached a minute ago, and have come by since."""
+    run(sessions, "UPDATE projector_checkpoints SET moved_at = now() - interval '1 minute'")
+    catch_up_with_all(sessions)
+
+
+def test_it_names_the_session_that_holds_catch_up_back(waiting_event: Session, app: Flask) -> None:
+    pid = waiting_event.execute(text("SELECT pg_backend_pid()")).scalar_one()
 
     told = readiness(app.test_client())
     status = app.test_cli_runner().invoke(args=["status"]).output
@@ -145,6 +163,26 @@ def test_it_names_the_session_that_holds_catch_up_back(old_event: Session, app: 
     assert told["status"] == "degraded"
     assert f"SELECT pg_terminate_backend({pid})" in told["checks"]["catch_up"]
     assert f"catch-up is held back by process {pid} of " in status
+
+
+def test_events_that_web_servers_with_slow_clocks_store_hold_nothing_back(
+    sessions: sessionmaker[Session], client: FlaskClient
+) -> None:
+    catch_up_with_all(sessions)
+    with sessions() as writing:
+        writing.execute(text("SELECT pg_current_xact_id()"))
+        append(sessions, [PLACED], occurred_at=datetime.now(UTC) - timedelta(minutes=4))
+        catch_up_with_all(sessions)
+
+        assert readiness(client)["checks"]["catch_up"] == "ok"
+
+
+def test_it_says_that_catch_up_is_behind_where_nothing_holds_it_back(
+    waiting_event: Session, client: FlaskClient
+) -> None:
+    waiting_event.rollback()
+
+    assert readiness(client)["checks"]["catch_up"].endswith("held back by nothing that still goes on")
 
 
 def test_it_names_a_prepared_transaction_that_was_forgotten(tmp_path: Path, valkey: ValkeyServer) -> None:
@@ -162,7 +200,7 @@ def test_it_names_a_prepared_transaction_that_was_forgotten(tmp_path: Path, valk
             connection.execute("SELECT pg_current_xact_id()")
             connection.execute("PREPARE TRANSACTION 'forgotten'")
         append_placed(sessions, ORDER_ID)
-        catch_up_with_all(sessions)
+        wait_a_minute(sessions)
 
         told = readiness(app.test_client())["checks"]["catch_up"]
 
@@ -175,16 +213,37 @@ def test_probes_that_come_within_a_second_look_once(
     database_url: str, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[dict[str, str]] = []
-    really_check = readiness_module.checks
+    really_check = readiness_module.check
 
-    def look() -> dict[str, str]:
-        looked.append(really_check())
-        return looked[-1]
+    def check(results: dict[str, str]) -> None:
+        really_check(results)
+        looked.append(results)
 
-    monkeypatch.setattr(readiness_module, "checks", look)
+    monkeypatch.setattr(readiness_module, "check", check)
     app = make_app(database_url, valkey.url, READINESS_SECONDS=60)
     with ThreadPoolExecutor(8) as probes:
         answers = list(probes.map(lambda _: readiness(app.test_client())["checks"], range(50)))
 
     assert len(looked) == 1
     assert answers == looked * 50
+
+
+def test_a_database_that_falls_silent_is_away_for_all_who_ask_meanwhile(tmp_path: Path, valkey: ValkeyServer) -> None:
+    with PostgresServer(tmp_path) as server:
+        app = make_app(server.owner_url, valkey.url)
+        with app.app_context():
+            upgrade()
+        assert readiness(app.test_client())
+        processes = [psutil.Process(server.pid), *psutil.Process(server.pid).children()]
+        with ThreadPoolExecutor(1) as another:
+            for process in processes:
+                process.suspend()
+            waits = another.submit(app.test_client().get, "/readyz")
+            try:
+                wait_until(lambda: app.test_client().get("/readyz").status_code == 503)
+                assert not waits.done()
+            finally:
+                for process in processes:
+                    process.resume()
+        assert waits.result().status_code == 200
+        wait_until(lambda: readiness(app.test_client()))
