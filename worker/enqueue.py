@@ -99,9 +99,10 @@ class Enqueuer:
         self._disconnect()
 
     def _disconnect(self) -> None:
+        """Without a farewell: a RabbitMQ that takes nothing, for want of memory or disk, would be waited for."""
         connection, self._connection, self._producer = self._connection, None, None
         if connection is not None:
-            connection.release()
+            connection.collect()
 
 
 def _options(hint: Hint) -> dict[str, Any]:

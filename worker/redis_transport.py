@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from kombu.transport import redis
-from redis.exceptions import ResponseError
+from redis.exceptions import OutOfMemoryError, ResponseError
+
+EXCHANGE = "orderlog"  # of the queues in celeryconfig.py
 
 
 class Channel(redis.Channel):
@@ -24,6 +26,15 @@ class Channel(redis.Channel):
             client = self._kept
         yield client
 
+    def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
+        """A server that is full of hints refuses it, and workers that did not start would leave it full for ever. Ours
+        were bound when it was not; to the others, workers' queues for one another, such a server sends nothing."""
+        try:
+            super()._queue_bind(exchange, routing_key, pattern, queue)  # type: ignore[misc]  # kombu has no types
+        except OutOfMemoryError:
+            if exchange == EXCHANGE and not any(queue in bound for bound in self.get_table(exchange)):
+                raise
+
 
 class Transport(redis.Transport):
     Channel = Channel
@@ -34,7 +45,7 @@ class Transport(redis.Transport):
         connection = super().establish_connection()
         try:
             channel: Any = self._avail_channels[-1]  # type: ignore[attr-defined]  # kombu has no types
-            channel.client.set("orderlog.writable", "1", ex=1)
+            channel.client.delete("orderlog.writable")  # which one without memory grants, as it does taking tasks
         except ResponseError:
             self.close_connection(self)  # type: ignore[arg-type]  # the same
             raise

@@ -38,6 +38,15 @@ class RedisBroker(ValkeyServer):
     def resume(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
 
+    def refuse(self) -> None:
+        """It goes on answering and takes nothing, as one that was made a replica."""
+        with Redis.from_url(self.url) as client:
+            client.replicaof("127.0.0.1", 1)
+
+    def accept(self) -> None:
+        with Redis.from_url(self.url) as client:
+            client.replicaof("NO", "ONE")
+
 
 Broker = RedisBroker | RabbitServer
 

@@ -19,6 +19,7 @@ from tests.support.ports import own_port
 
 # The one on the PATH becomes the user "rabbitmq", who may not enter a test's folder.
 PROGRAM = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+CONTROL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
 ADVICE = "apt-get install --no-install-recommends rabbitmq-server"
 
 
@@ -129,6 +130,17 @@ class RabbitServer(Server):
 
     def resume(self) -> None:
         self._signal(signal.SIGCONT)
+
+    def refuse(self) -> None:
+        """It goes on answering and takes nothing, for want of memory."""
+        self._control("set_vm_memory_high_watermark", "0.00001")
+
+    def accept(self) -> None:
+        self._control("set_vm_memory_high_watermark", "0.4")
+
+    def _control(self, *arguments: str) -> None:
+        environment = {**os.environ, **self.program.env}
+        subprocess.run([CONTROL, *arguments], env=environment, check=True, capture_output=True)
 
     def _signal(self, number: signal.Signals) -> None:
         for process in self._processes():

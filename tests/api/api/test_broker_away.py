@@ -1,9 +1,11 @@
 """A broker that is away, or silent, neither fails a command nor makes it wait; hints flow again when it is back."""
 
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -50,6 +52,16 @@ def black_hole(broker: Broker) -> Iterator[None]:
     broker.start()
 
 
+@contextmanager
+def refusing(broker: Broker) -> Iterator[None]:
+    """It answers, and takes no hints."""
+    broker.refuse()
+    try:
+        yield
+    finally:
+        broker.accept()
+
+
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     with new_broker(tmp_path_factory.mktemp("broker")) as server:
@@ -86,7 +98,7 @@ def wait_for_a_new_hint(client: Remote, broker: Broker) -> None:
     wait_until(one_is_told, 5)
 
 
-@pytest.mark.parametrize("outage", [killed, frozen, black_hole])
+@pytest.mark.parametrize("outage", [killed, frozen, black_hole, refusing])
 def test_commands_go_on_at_full_speed_and_hints_flow_again_afterwards(
     client: Remote, broker: Broker, sessions: sessionmaker[Session], outage: Outage
 ) -> None:
@@ -102,6 +114,21 @@ def test_commands_go_on_at_full_speed_and_hints_flow_again_afterwards(
     assert first - before < 1  # one answer alone may be slow for any reason; the next test is strict
     wait_for_a_new_hint(client, broker)
     assert sample(client) - before < FULL_SPEED
+
+
+@pytest.mark.parametrize("outage", [killed, frozen, black_hole, refusing])
+def test_the_sender_gives_up_each_hint_and_waits_for_none(
+    client: Remote, broker: Broker, tmp_path: Path, outage: Outage
+) -> None:
+    log = tmp_path / "web.log"
+
+    def given_up(order_id: str) -> bool:
+        return f"Order {order_id} version 1 not enqueued" in log.read_text()
+
+    with outage(broker):
+        place(client)  # RabbitMQ takes one more before it takes no more
+        for _ in range(3):
+            wait_until(partial(given_up, place(client)), 5)
 
 
 def test_even_the_command_that_finds_the_broker_silent_waits_50_ms_at_the_most(client: Remote, broker: Broker) -> None:
@@ -128,14 +155,19 @@ def test_a_broker_that_was_never_there_costs_no_more(
     assert "Traceback" not in log.read_text()
 
 
-def test_readiness_says_that_the_broker_is_silent_and_soon(client: Remote, broker: Broker) -> None:
+@pytest.mark.parametrize(
+    ("outage", "said"), [(frozen, "does not answer"), (refusing, "refuses to write|takes no messages")]
+)
+def test_readiness_says_soon_what_is_wrong_with_the_broker(
+    client: Remote, broker: Broker, outage: Outage, said: str
+) -> None:
     def checks() -> dict[str, str]:
         found: dict[str, str] = read(client.get("/readyz"))["checks"]
         return found
 
     name = {"valkey": "redis"}.get(broker.name, broker.name)
-    said = "does not answer; new events are shown by catch-up once it does"
     wait_until(lambda: checks()[name] == "ok")
-    with frozen(broker):
-        assert wait_until(lambda: checks()[name].endswith(said)) < KEPT_SECONDS + 2
+    with outage(broker):
+        assert wait_until(lambda: re.search(said, checks()[name])) < KEPT_SECONDS + 2
+        assert checks()[name].endswith("; new events are shown by catch-up once it does")
     wait_until(lambda: checks()[name] == "ok")

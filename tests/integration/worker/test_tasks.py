@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from kombu import Connection
 from redis import Redis
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
+from celeryconfig import task_queues
 from core.projection.catch_up import alone
 from local.servers import ValkeyServer
 from tests.drills.fleet import Fleet
@@ -19,6 +21,7 @@ from tests.support.read_side import append_placed, project_all, run, shown, valu
 from tests.support.streams import append
 from tests.support.waiting import wait_for_lock, wait_until
 from worker import tasks
+from worker.app import app as celery_app
 from worker.settings import settings
 
 SUMMARY, DETAILS = "order_summary_read_models", "order_details_read_models"
@@ -150,3 +153,18 @@ def test_a_broker_that_was_made_a_replica_is_tried_until_it_can_be_used(
 
         wait_until(lambda: shown(sessions) == {ORDER_ID: 1, "ORDER-002": 1})
         assert [process.pid for kind in ("worker", "beat") for process in fleet.tops(kind)] == before
+
+
+def test_a_broker_that_is_full_of_hints_is_emptied_by_a_worker_that_starts(
+    database_url: str, sessions: sessionmaker[Session], tmp_path: Path
+) -> None:
+    append_placed(sessions, ORDER_ID)
+    with ValkeyServer(tmp_path / "broker") as broker, Redis.from_url(broker.url) as operator:
+        with Fleet(tmp_path / "before", database_url=database_url, broker_url=broker.url, webs=0, workers=1, beats=0):
+            wait_until(lambda: operator.scard("_kombu.binding.orderlog") == len(task_queues))
+        with Connection(broker.url) as connection:
+            tasks.project_event.apply_async((ORDER_ID, 1), producer=celery_app.amqp.Producer(connection))
+        operator.config_set("maxmemory", "1")
+
+        with Fleet(tmp_path, database_url=database_url, broker_url=broker.url, webs=0, workers=1, beats=0):
+            wait_until(lambda: shown(sessions) == {ORDER_ID: 1})
