@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from sqlalchemy import BigInteger, Boolean, Column, Identity, Index, Table, Text, text
+from sqlalchemy import Boolean, Column, Index, Table, Text, Uuid, func, text
 from sqlalchemy.schema import SchemaItem
 
 from core.database import metadata
@@ -53,7 +53,8 @@ class Sums:
         self.table = Table(
             name,
             metadata,
-            Column("id", BigInteger, Identity(always=True), primary_key=True),
+            # Nobody reads it: tables with a key can be published. A sequence could be behind, as after a replication.
+            Column("id", Uuid, primary_key=True, server_default=func.gen_random_uuid()),
             *key,
             *counted,
             Column("folded", Boolean, nullable=False),

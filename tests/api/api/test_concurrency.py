@@ -1,5 +1,6 @@
 """Many clients at once: nothing is lost, versions are gapless, and a lost race is told clearly."""
 
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 from unittest.mock import patch
 
 import psycopg
+import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session, sessionmaker
@@ -18,11 +20,13 @@ from core.command_handler import ATTEMPTS
 from core.database import driver_connection
 from core.event_sourcing.event_store import NewEvent, RecordedEvent
 from core.event_sourcing.postgres_store import PostgresEventStore
+from core.logs import JsonLines
 from core.orders.events import OrderConfirmed, OrderEvent, OrderItemAdded
 from tests.support.calls import (
     COMMANDS,
     Answer,
     accepted,
+    nothing_stored,
     order_after,
     place,
     problem,
@@ -32,7 +36,9 @@ from tests.support.calls import (
     stored_events,
 )
 from tests.support.examples import CANCELLED, LAPTOP_ADDED, NOON, PLACED
+from tests.support.read_side import run
 from tests.support.waiting import wait_for_lock
+from webapp.health.readiness import SET_SEQUENCE
 
 WRITERS = 50
 
@@ -216,3 +222,50 @@ def test_placing_under_an_id_that_was_taken_in_the_same_moment_is_refused(
     assert lost == [1]
     assert "has already been placed" in document["detail"]
     assert stored_events(sessions) == 1
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> str:
+    """As the service writes it, which leaves out what may quote customer data."""
+    return "".join(JsonLines().format(record) for record in caplog.records)
+
+
+def test_a_position_that_is_taken_is_no_lost_race(
+    client: FlaskClient, sessions: sessionmaker[Session], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The sequence is behind, as after somebody has set it back, and a few more attempts do not bring it up."""
+    path, body = COMMANDS["place_order"]
+    untouched, *_ = [place(client) for _ in range(2 * ATTEMPTS)]
+    run(sessions, "ALTER SEQUENCE events_position_seq RESTART WITH 1")
+
+    with nothing_stored(sessions):
+        problem(client.post(path, json=body), 500, "internal-error")
+
+    assert "(constraint events_pkey): the sequence events_position_seq is behind" in logged(caplog)
+    run(sessions, "ALTER SEQUENCE events_position_seq RESTART WITH 1")
+    with nothing_stored(sessions):
+        problem(send(client, "add_item", untouched, headers={"Idempotency-Key": "one"}), 500, "internal-error")
+    run(sessions, SET_SEQUENCE)
+    accepted(send(client, "add_item", untouched, headers={"Idempotency-Key": "one"}), untouched, version=2)
+
+
+@pytest.mark.parametrize(
+    "constraint",
+    [
+        "events ADD CONSTRAINT another EXCLUDE (event_type WITH =)",
+        "events ADD CONSTRAINT another UNIQUE (aggregate_type)",
+        "events ADD CONSTRAINT another CHECK (version < 1) NOT VALID",
+        "events ADD CONSTRAINT another FOREIGN KEY (aggregate_id) REFERENCES api_keys (id) NOT VALID",
+        "idempotency_keys ADD CONSTRAINT another UNIQUE (owner)",
+    ],
+)
+def test_another_constraint_is_named_in_the_log_and_is_no_conflict(
+    client: FlaskClient, sessions: sessionmaker[Session], caplog: pytest.LogCaptureFixture, constraint: str
+) -> None:
+    path, body = COMMANDS["place_order"]
+    assert client.post(path, json=body, headers={"Idempotency-Key": "one"}).status_code == 201
+    run(sessions, f"ALTER TABLE {constraint}")
+
+    with nothing_stored(sessions):
+        problem(client.post(path, json=body, headers={"Idempotency-Key": "two"}), 500, "internal-error")
+
+    assert re.search(r"constraint \\?.another", logged(caplog))
