@@ -1,7 +1,7 @@
 """Where to start, the contract (`/openapi.json`, for people `/docs`), and a page about each type of problem."""
 
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 from flask import Response, current_app, render_template
 from flask.typing import ResponseReturnValue
@@ -35,8 +35,9 @@ def show_start() -> ResponseReturnValue:
     """A page for browsers, JSON for everyone else."""
     operations = {operation.name: operation for operation in current_app.extensions[OPERATIONS_SHOWN]}
     if best_answer("application/json", "text/html") == "text/html":
+        info = document(current_app.extensions[OPERATIONS_SHOWN])["info"]
         example = current_app.json.dumps(operations["place_order"].example)
-        answer = _page("start.html", info=_document()["info"], example=example)
+        answer = _page(render_template("start.html", info=info, example=example))
     else:
         pages = [page for page in operations.values() if page.method == "get" and page.needs_no_value]
         links = {page.name: page.path for page in pages}
@@ -46,11 +47,25 @@ def show_start() -> ResponseReturnValue:
 
 
 def show_contract() -> ResponseReturnValue:
-    return Response(current_app.json.dumps(_document()), content_type="application/json")
+    return Response(_contract(current_app.extensions[OPERATIONS_SHOWN]), content_type="application/json")
 
 
 def show_docs() -> ResponseReturnValue:
-    return _page("docs.html", document=_document(), resolve=resolve, rule=rule, json=current_app.json.dumps)
+    return _page(_docs(current_app.extensions[OPERATIONS_SHOWN]))
+
+
+# Nobody needs a key for these, and they take milliseconds to write.
+
+
+@cache
+def _contract(operations: tuple[Operation, ...]) -> str:
+    return current_app.json.dumps(document(operations))
+
+
+@cache
+def _docs(operations: tuple[Operation, ...]) -> str:
+    shown = document(operations)
+    return render_template("docs.html", document=shown, resolve=resolve, rule=rule, json=current_app.json.dumps)
 
 
 def style_sheet() -> ResponseReturnValue:
@@ -64,20 +79,15 @@ def explain_problem(slug: str) -> ResponseReturnValue:
         raise NotFound
     example = current_app.json.dumps(problem.document(problem.example), indent=2)
     if best_answer("text/plain", "text/html") == "text/html":
-        answer = _page("problem.html", problem=problem, example=example)
+        answer = _page(render_template("problem.html", problem=problem, example=example))
     else:
         answer = Response(render_template("problem.txt", problem=problem, example=example), mimetype="text/plain")
     answer.vary.add("Accept")
     return answer
 
 
-def _document() -> dict[str, Any]:
-    return document(current_app.extensions[OPERATIONS_SHOWN])
-
-
-def _page(template: str, **shown: object) -> Response:
-    headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
-    return Response(render_template(template, **shown), headers=headers, mimetype="text/html")
+def _page(text: str) -> Response:
+    return Response(text, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY}, mimetype="text/html")
 
 
 OPERATIONS = (

@@ -2,10 +2,13 @@
 
 import re
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 import simplejson
+from flask import Flask, template_rendered
 from flask.testing import FlaskClient
+from jinja2 import Template
 from werkzeug.test import TestResponse
 
 from webapp.operations import OPERATIONS
@@ -118,3 +121,16 @@ def test_a_problem_is_explained_to_browsers_and_others_alike(client: FlaskClient
 
 def test_an_unknown_problem_has_no_page(client: FlaskClient) -> None:
     assert client.get("/problems/nothing", headers=BROWSER).status_code == 404
+
+
+def test_the_contract_is_written_once_for_all_who_ask(client: FlaskClient) -> None:
+    rendered: list[str | None] = []
+
+    def note(_: Flask, template: Template, **__: Any) -> None:
+        rendered.append(template.name)
+
+    with template_rendered.connected_to(note):
+        answers = [client.get("/docs").data for _ in range(10)]
+
+    assert set(answers) == {answers[0]}
+    assert len(rendered) <= 1  # a test before this may have asked
