@@ -7,6 +7,9 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.database import metadata
+from core.projection.sums import FEW
+from tests.support.calls import order_after, read
+from tests.support.read_side import place_many, project_all, run, value
 
 
 def test_models_and_migrations_are_equal(app: Flask) -> None:
@@ -29,6 +32,23 @@ def test_every_table_can_be_published(sessions: sessionmaker[Session]) -> None:
     """)
     with sessions.begin() as session:
         assert session.execute(without_key).scalars().all() == []
+
+
+def test_all_works_while_every_table_is_published(app: Flask, sessions: sessionmaker[Session]) -> None:
+    """As a tool that captures changes does it."""
+    run(sessions, "CREATE PUBLICATION everything FOR ALL TABLES")
+    client, invoke = app.test_client(), app.test_cli_runner().invoke
+    order_id = order_after(client, "add_item", "confirm_order", "ship_order")
+    place_many(sessions, FEW + 1)
+    for number in range(FEW + 1):
+        project_all(sessions, f"FILL-{number + 1}")  # changes that are worth folding
+
+    for command in ("catch-up", "rebuild", "verify", "verify --repair"):
+        ran = invoke(args=command.split())
+        assert ran.exit_code == 0, (command, ran.output)
+
+    assert read(client.get(f"/orders/{order_id}"))["status"] == "shipped"
+    assert value(sessions, "SELECT count(*) FROM order_statistics WHERE NOT folded") == 0
 
 
 def test_one_sequence_can_be_behind_and_readiness_looks_at_it(sessions: sessionmaker[Session]) -> None:

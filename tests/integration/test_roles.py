@@ -21,6 +21,7 @@ from tests.conftest import make_app
 from tests.drills.fleet import Fleet
 from tests.support.calls import order_after, read, send
 from tests.support.make_run import request
+from tests.support.read_side import run
 from tests.support.waiting import wait_until
 
 
@@ -136,6 +137,21 @@ def test_web_worker_and_beat_run_under_it(role_url: str, valkey: ValkeyServer, t
 
         wait_until(lambda: order_id in str(request(f"{url}/orders")), 30)
         wait_until(lambda: request(f"{url}/readyz")["status"] == "ready", 30)
+
+
+def test_it_sees_which_session_of_another_role_holds_catch_up_back(
+    role_app: Flask, owner_url: str, sessions: sessionmaker[Session]
+) -> None:
+    invoke, client = role_app.test_cli_runner().invoke, role_app.test_client()
+    with psycopg.connect(owner_url) as owner:
+        owner.execute("SELECT pg_current_xact_id()")
+        order_after(client)
+        invoke(args=["catch-up"])
+        run(sessions, "UPDATE projector_checkpoints SET moved_at = now() - interval '1 minute'")
+        invoke(args=["catch-up"])
+
+        told = read(client.get("/readyz"))["checks"]["catch_up"]
+        assert f"held back by process {owner.info.backend_pid} of " in told
 
 
 def test_a_privilege_that_the_role_lacks_is_named(role_app: Flask, owner_url: str) -> None:

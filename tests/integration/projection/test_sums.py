@@ -1,5 +1,7 @@
 """Sums over orders equal the rows they count, whatever the writer writes; the statistics are the example."""
 
+import re
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
@@ -136,6 +138,21 @@ def test_folding_leaves_a_row_per_status_and_the_same_sums(sessions: Sessions) -
         fold(sessions)
         assert value(sessions, CHANGES) == 2  # statuses
         assert counted(sessions) == before
+
+
+def test_folding_that_fails_is_told_and_stops_no_projecting(
+    sessions: Sessions, caplog: pytest.LogCaptureFixture
+) -> None:
+    place_many(sessions, 150)
+    project_each(sessions, *(f"FILL-{n}" for n in range(1, 151)))
+    append_placed(sessions, ORDER_ID)
+    run(sessions, "ALTER TABLE order_statistics ADD CONSTRAINT another CHECK (NOT folded)")
+
+    found = catch_up(sessions, "summary", PROJECTORS["summary"])
+
+    assert (found.projected, found.failures) == (1, {})
+    assert counted(sessions).pending_count == 151
+    assert re.search("order_statistics was not folded .*another.*; the next catch-up tries again", caplog.text)
 
 
 def test_folding_adds_to_what_is_folded(sessions: Sessions) -> None:
