@@ -1,8 +1,8 @@
-"""kombu's Redis transport, but for two things.
+"""kombu's Redis transport, but for three things.
 
-A channel keeps its client: kombu 5.7 makes a new one for every operation, which costs more CPU than the operation. And
-a server that refuses what it is asked, as one does that was made a replica or whose disk is full, is tried again every
-second like one that is away: kombu lets the worker die of that."""
+A channel keeps its client: kombu 5.7 makes a new one for every operation, which costs more CPU than the operation. A
+server that refuses what it is asked, as one does that was made a replica or whose disk is full, is tried again every
+second like one that is away: kombu lets the worker die of that. And workers start on a server that is full."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,9 @@ from typing import Any
 from kombu.transport import redis
 from redis.exceptions import OutOfMemoryError, ResponseError
 
-EXCHANGE = "orderlog"  # of the queues in celeryconfig.py
+from celeryconfig import task_queues
+
+EXCHANGE = task_queues[0].exchange.name
 
 
 class Channel(redis.Channel):

@@ -29,8 +29,8 @@ events = Table(
     Column("event_data", JSONB, nullable=False),
     Column("metadata", JSONB, nullable=False),
     Column("occurred_at", DateTime(timezone=True), nullable=False),
-    UniqueConstraint("aggregate_id", "version"),
     Column("epoch", Integer, nullable=False, server_default=text("log_epoch()")),
+    UniqueConstraint("aggregate_id", "version"),
     Index(None, "epoch", "transaction_id", "position"),
 )
 
