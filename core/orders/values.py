@@ -107,13 +107,13 @@ def _plain(field: str, value: object, longest: int, refused: str = CONTROLS, cal
 def _text(field: str, value: object, longest: int) -> str:
     if not isinstance(value, str):
         raise InvalidValue(field, "must be a string")
+    if len(value) > longest:  # before anything looks at each character
+        raise InvalidValue(field, f"must be at most {longest} characters long")
     # PostgreSQL stores neither of the two.
     if "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value):
         raise InvalidValue(field, "must not contain NUL characters or lone surrogates")
     if not any(character.isprintable() and character != " " for character in value):
         raise InvalidValue(field, "must not be blank")
-    if len(value) > longest:
-        raise InvalidValue(field, f"must be at most {longest} characters long")
     return value
 
 

@@ -14,6 +14,8 @@ Path = tuple[int | str, ...]
 
 MOST_MEMBERS = 100  # of an object
 MOST_VALUES = 1000  # of a body: enough for a hundred objects with ten members each
+MOST_STRINGS = 2 * (MOST_VALUES + 1)  # that so many values, and the names of members, can be
+LONGEST_NAME = 100  # of a member; an answer that repeats it is longer still
 
 # Without its quotes' pairs there are as many values as commas and opening brackets. It matches half a string too, and
 # never goes back, so that it is linear.
@@ -30,7 +32,7 @@ class MalformedJson(InvalidJson):
 
 
 class TooManyValues(ValueError):
-    """The text has more values than any good body; the message says how many are allowed."""
+    """The text has more values than any good body, or longer names; the message says what is allowed."""
 
 
 class Members(dict[str, Any]):
@@ -41,7 +43,7 @@ class Members(dict[str, Any]):
 
 def parse(body: bytes) -> Any:
     """Numbers become int or Decimal, objects Members. Raises InvalidJson, TooManyValues."""
-    structure = _STRING.sub(b"", body)
+    structure = _STRING.sub(b"", body, count=MOST_STRINGS)
     if sum(map(structure.count, (b",", b"[", b"{"))) > MOST_VALUES:
         raise TooManyValues(f"must not have over {MOST_VALUES} values")
     try:
@@ -77,6 +79,8 @@ def _refuse_constant(name: str) -> None:
 def _object(pairs: Sequence[tuple[str, Any]]) -> Members:
     if len(pairs) > MOST_MEMBERS:
         raise TooManyValues(f"must not have objects of over {MOST_MEMBERS} members")
+    if any(len(name) > LONGEST_NAME for name, _ in pairs):
+        raise TooManyValues(f"must not have members with names of over {LONGEST_NAME} characters")
     members = Members()
     repeated: dict[str, None] = {}  # a set that keeps the order
     for name, value in pairs:

@@ -3,6 +3,8 @@
 import base64
 import json
 import re
+import statistics
+import time
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -194,6 +196,31 @@ TOO_MANY_VALUES = {
     "101 members": b"{" + b",".join(b'"%d": 1' % number for number in range(101)) + b"}",
     "101 members of a member": b'{"reason": {' + b",".join(b'"%d": 1' % number for number in range(101)) + b"}}",
     "one member 101 times": b"{" + b",".join([b'"reason": "x"'] * 101) + b"}",
+    "a name of 101 characters": b'{"' + b"a" * 101 + b'": 1}',
+    "a name of 10,000 characters": b'{"reason": [{"' + b"a" * 10_000 + b'": 1}]}',
+}
+
+# Bodies of POST /orders, as long as the longest good one, that cost much if all of them is looked at.
+LONG = COMMAND_OPERATIONS["place_order"].largest_body - 100
+ONE_NAME = '{"customer_name": "%s", "total_amount": 5}'
+ONE_AMOUNT = '{"customer_name": "a", "total_amount": %s}'
+COSTLY = {
+    "blanks": ONE_NAME % (" " * LONG),
+    "ideographic spaces": ONE_NAME % ("\u3000" * (LONG // 3)),
+    "NUL": ONE_NAME % (r"\u0000" * (LONG // 6)),
+    "surrogates": ONE_NAME % (r"\ud800" * (LONG // 6)),
+    "backslashes": ONE_NAME % (r"\\" * (LONG // 2)),
+    "letters": ONE_NAME % ("a" * LONG),
+    "digits": ONE_AMOUNT % ("1" * LONG),
+    "decimals": ONE_AMOUNT % f"0.{'1' * LONG}",
+    "an exponent": ONE_AMOUNT % f"1e{'9' * LONG}",
+    "empty strings without a comma": '""' * (LONG // 2),
+    "quotes behind backslashes": r"\"\\" * (LONG // 5),
+    "an unknown name": f'{{"{"é" * (LONG // 2)}": 1}}',
+    "100 unknown names": json.dumps({str(number).ljust(LONG // 110, "/"): 1 for number in range(100)}),
+    "100 blank names": ONE_AMOUNT % f'5, "items": {json.dumps([{"product_name": " " * (LONG // 120)}] * 100)}',
+    "blanks around nothing": " " * LONG,
+    "bytes": "\udcff" * LONG,
 }
 
 
@@ -285,6 +312,24 @@ def test_bodies_with_too_many_values_are_refused_as_a_whole(
                     assert list(faults(answer)) == ["#"]
 
 
+def test_refusing_a_long_body_costs_no_more_than_taking_one(client: FlaskClient, subtests: pytest.Subtests) -> None:
+    """In processor time of this thread, which is the whole service here but for its servers."""
+
+    def cost(body: str, *statuses: int) -> float:
+        sent, times = body.encode(errors="surrogateescape"), []
+        for _ in range(5):
+            began = time.thread_time()
+            answer = post(client, "place_order", "", sent)
+            times.append(time.thread_time() - began)
+            assert answer.status_code in statuses
+        return statistics.median(times)
+
+    good = cost(simplejson.dumps(longest(body_schema(COMMAND_OPERATIONS["place_order"]))), 201)
+    for what, body in COSTLY.items():
+        with subtests.test(what):
+            assert cost(body, 400, 422) < good
+
+
 @pytest.mark.parametrize("command", list(COMMANDS))
 def test_unknown_and_repeated_keys_leave_nothing(
     client: FlaskClient, sessions: sessionmaker[Session], subtests: pytest.Subtests, command: str
@@ -302,6 +347,7 @@ def test_unknown_and_repeated_keys_leave_nothing(
         "a key with NUL": r'"a\u0000": 1',
         "a key with a lone surrogate": r'"a\ud800": 1',
         "two lone surrogates": r'"\ud800": 1, "\udfff": 1',
+        "a key of 100 characters": f'"{"a" * 100}": 1',
         "a key of 10,000 characters": f'"{"a" * 10_000}": 1',
         "90 keys": ", ".join(f'"key {n}": {n}' for n in range(90)),
         "one key 90 times": ", ".join('"a": 1' for _ in range(90)),
