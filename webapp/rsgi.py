@@ -6,22 +6,27 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from granian.rsgi import Scope
-from werkzeug.exceptions import RequestTimeout
+from granian.rsgi import ProtocolClosed, Scope
+from werkzeug.exceptions import BadRequest, HTTPException, RequestTimeout
 from werkzeug.test import run_wsgi_app
 
 # More than the cores of a process, as requests wait: most of them for the disk at a commit, and up to half of them for
 # the read side (webapp/api/waiting.py).
 THREADS = 16
 
+MOST_PARTS = 2000  # of a body in chunks; each costs as much as a short request
+
 WITHOUT_PREFIX = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
 
 
-class BodyTimedOut(io.RawIOBase):
-    """Stands for a body that did not come in time. Reading it raises RequestTimeout."""
+class Unread(io.RawIOBase):
+    """Stands for a body that was given up. Reading it raises this error."""
+
+    def __init__(self, error: HTTPException) -> None:
+        self._error = error
 
     def readinto(self, _: object) -> int:
-        raise RequestTimeout
+        raise self._error
 
 
 class RsgiApplication:
@@ -38,23 +43,30 @@ class RsgiApplication:
         await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, scope, protocol, body)
 
     async def _body(self, scope: Scope, protocol: Any) -> io.IOBase:
-        """Of one that is too large, nothing if its length is told, and else its beginning."""
-        told = scope.headers.get("content-length")
-        if told is None and "transfer-encoding" not in scope.headers:
+        """Of one that is too large, nothing if its length is told, and else its beginning. The server puts a body
+        together whose length is told; of others it hands on each chunk by itself, which costs far more."""
+        chunked, told = "transfer-encoding" in scope.headers, scope.headers.get("content-length", "0")
+        if not chunked and not 0 < int(told) <= self._largest_body:
             return io.BytesIO()
-        awaited = self._largest_body if told is None else int(told)
-        if awaited > self._largest_body:
-            return io.BytesIO()
-        received = b""
         try:
             async with asyncio.timeout(self._body_timeout):
-                async for part in protocol:
-                    received += part
-                    if len(received) >= awaited:
-                        break
+                return await self._parts(protocol) if chunked else io.BytesIO(await protocol())
         except TimeoutError:
-            return BodyTimedOut()
-        return io.BytesIO(received)
+            return Unread(RequestTimeout())
+        except ProtocolClosed:  # the client went away while sending
+            return Unread(BadRequest())
+
+    async def _parts(self, protocol: Any) -> io.IOBase:
+        received, number = io.BytesIO(), 0
+        async for part in protocol:
+            received.write(part)
+            number += 1
+            if number > MOST_PARTS:
+                return Unread(BadRequest())
+            if received.tell() >= self._largest_body:
+                break
+        received.seek(0)
+        return received
 
     def _answer(self, scope: Scope, protocol: Any, body: io.IOBase) -> None:
         parts, status, headers = run_wsgi_app(self._app, environ(scope, body), buffered=True)

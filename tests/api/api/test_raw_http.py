@@ -13,6 +13,7 @@ from local.servers import PostgresServer, ValkeyServer
 from tests.support.calls import COMMAND_OPERATIONS, LAPTOP, nothing_stored, stored_events
 from tests.support.databases import new_database
 from tests.support.web_server import RawAnswer, WebServer
+from webapp.rsgi import MOST_PARTS
 
 LARGEST_BODY = COMMAND_OPERATIONS["place_order"].largest_body
 MEBIBYTE = 1024 * 1024
@@ -113,6 +114,18 @@ def test_a_body_that_is_too_long_is_refused_however_it_is_sent(
                 assert_problem(web.raw(post("/orders", length(announced))), 413, "content-too-large")
                 waiting = post("/orders", length(announced), b"Expect: 100-continue")
                 assert_problem(web.raw(waiting), 413, "content-too-large")
+
+
+def test_a_body_in_very_many_chunks_is_given_up_early(
+    web: WebServer, sessions: sessionmaker[Session], ready_to_confirm: str
+) -> None:
+    """The server hands on each chunk by itself, so that one byte can cost as much as a request."""
+    with nothing_stored(sessions):
+        for path in ("/orders", f"/orders/{ready_to_confirm}/confirm"):
+            waits_for_more = post(path, CHUNKED, body=chunks(PLACE.ljust(MOST_PARTS + 1), 1))
+            assert_problem(web.raw(waits_for_more), 400, "bad-request")
+    most = post("/orders", CHUNKED, body=chunks(PLACE.ljust(MOST_PARTS - 1), 1) + LAST_CHUNK)
+    assert web.raw(most).status == 201
 
 
 def test_a_body_that_is_not_what_it_says_is_not_acted_on(
