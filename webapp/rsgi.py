@@ -6,7 +6,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from granian.rsgi import ProtocolClosed, Scope
+from granian.rsgi import ProtocolClosed, Scope  # type: ignore[attr-defined]  # its types leave the first out
 from werkzeug.exceptions import BadRequest, HTTPException, RequestTimeout
 from werkzeug.test import run_wsgi_app
 
