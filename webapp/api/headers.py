@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from datetime import timedelta
 
 from flask import current_app, g, request
@@ -19,6 +20,8 @@ LONGEST_FIELD = 1024  # bytes of a header; what is longer is refused, or ignored
 _WAIT = re.compile(r"wait\s*=\s*(\"?)(\d{1,9})\1\s*(;.*)?", re.ASCII | re.IGNORECASE)
 _TAG = r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"'
 _TAGS = re.compile(rf"[ \t,]*{_TAG}([ \t]*,[ \t,]*{_TAG})*[ \t,]*")
+# Apache adds -gzip within the tag where it compresses, other servers --gzip or ;br.
+_VERSION = re.compile(r"([1-9]\d{0,8})(?:(?:--?|;)[a-z]{2,7})?", re.ASCII)
 # Bare, or as a string of RFC 9651. Two such headers arrive as one with a comma, but the field is an item, not a list.
 BARE_KEY, QUOTED_KEY = r"[!#-+\--\[\]-~]{1,255}", r'"[!#-\[\]-~]{1,255}"'
 
@@ -43,7 +46,7 @@ def etag(version: int) -> str:
 def expected_versions() -> frozenset[int] | None:
     """The versions that If-Match allows (RFC 9110, section 13.1.1), None for any.
 
-    A weak tag counts too: a tag is a version, not bytes, and proxies weaken tags when they compress.
+    A weak tag counts too: a tag is a version, not bytes, and proxies change tags when they compress.
 
     Raises InvalidHeader."""
     value = request.headers.get("If-Match", "*")
@@ -51,14 +54,17 @@ def expected_versions() -> frozenset[int] | None:
         return None
     if len(value) > LONGEST_FIELD or not _TAGS.fullmatch(value):
         raise InvalidHeader('If-Match must be * or entity tags such as "3", with their quotes.')
-    tags = re.findall(_TAG, value)
-    return frozenset(int(tag) for _, tag in tags if re.fullmatch(r"[1-9]\d{0,8}", tag, re.ASCII))
+    return _versions(tag for _, tag in re.findall(_TAG, value))
 
 
 def client_has(version: int) -> bool:
     """Whether If-None-Match says so (RFC 9110, section 13.1.2)."""
     tags = parse_etags(_optional("If-None-Match"))
-    return tags.star_tag or tags.contains_weak(str(version))
+    return tags.star_tag or version in _versions(tags.as_set(include_weak=True))
+
+
+def _versions(tags: Iterable[str]) -> frozenset[int]:
+    return frozenset(int(found[1]) for found in map(_VERSION.fullmatch, filter(None, tags)) if found)
 
 
 def wait_seconds() -> int:
