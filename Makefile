@@ -15,11 +15,11 @@ help: ## list the commands
 run: install-run ## start everything here in the foreground; Ctrl-C stops it
 	@$(BIN)/python -m local
 
-test: install-dev lint ## lint, then run all but the long tests on real servers; TESTS=tests/unit runs a part, PROCESSES=1 one by one
-	@$(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=loadfile --no-loadscope-reorder $(TESTS)
+test: install-dev lint ## lint, then run all but the long tests on real servers; TESTS=tests/unit runs a part, PROCESSES=1 one by one, POOLER=pgbouncer by way of one
+	@TEST_POOLER=$(POOLER) $(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=loadfile --no-loadscope-reorder $(TESTS)
 
-drill: install-dev ## the long tests: break the whole stack under load, and prove that nothing was lost; SIZE=short, BROKER=rabbitmq
-	@DRILL=$(or $(SIZE),full) TEST_BROKER=$(BROKER) $(BIN)/python -m pytest $(DRILLS) --capture=no --timeout=900
+drill: install-dev ## the long tests: break the whole stack under load, and prove that nothing was lost; SIZE=short, BROKER=rabbitmq, POOLER=pgbouncer
+	@DRILL=$(or $(SIZE),full) TEST_BROKER=$(BROKER) TEST_POOLER=$(POOLER) $(BIN)/python -m pytest $(DRILLS) --capture=no --timeout=900
 
 bench: install-bench ## measure each path beside its limits, into var/; ONLY=append, SIZE=quick, CHECK=1
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(SIZE),--size $(SIZE)) $(if $(CHECK),--check)

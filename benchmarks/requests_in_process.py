@@ -12,7 +12,7 @@ from flask import Flask
 from werkzeug.test import EnvironBuilder
 
 from benchmarks.servers import SERVED_AS_IN_PRODUCTION, bearer_of_new_key
-from core.database import sqlalchemy_url
+from core.database import engine_options
 from webapp import create_app
 
 
@@ -41,7 +41,7 @@ class App:
 
     def __init__(self, database_url: str) -> None:
         limit = SERVED_AS_IN_PRODUCTION["RATE_LIMIT"]
-        config = {"SQLALCHEMY_DATABASE_URI": sqlalchemy_url(database_url), "AUTH": True, "RATE_LIMIT": limit}
+        config = {"SQLALCHEMY_ENGINE_OPTIONS": engine_options(database_url), "AUTH": True, "RATE_LIMIT": limit}
         self._app = create_app(config)
         _drop_log_lines()
         self._authorization = bearer_of_new_key(database_url)

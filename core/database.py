@@ -1,20 +1,28 @@
-"""PostgreSQL for both sides: connection settings that web, workers and commands share, and the list of tables."""
+"""PostgreSQL for both sides: connections that web, workers and commands share, with or without a pooler between, and
+the list of tables.
+
+A pooler in transaction mode, such as PgBouncer's, gives each transaction any of its connections. Nothing then outlives
+a transaction: no setting, no prepared statement, no LISTEN, no lock.
+"""
 
 import select
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from psycopg import Connection
+from psycopg import Connection, Cursor, OperationalError
 from psycopg import Error as DriverError
+from psycopg.errors import ReadOnlySqlTransaction
 from psycopg.pq import TransactionStatus
 from pydantic_core import from_json
-from sqlalchemy import Engine, MetaData, create_engine
-from sqlalchemy.engine import make_url
+from sqlalchemy import Connection as SqlConnection
+from sqlalchemy import Engine, ExceptionContext, MetaData, create_engine, event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import Session, sessionmaker
-from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from sqlalchemy.types import UserDefinedType
+
+from core.urls import POSTGRESQL, parameters
 
 metadata = MetaData(
     naming_convention={
@@ -25,13 +33,93 @@ metadata = MetaData(
     }
 )
 
-# A server that is gone without a word, as after a failover, is noticed in 20 seconds, not after a quarter of an hour.
-NOTICE_SILENCE: dict[str, Any] = {
+# Where the URL says nothing else. A server that is gone without a word, as after a failover, is noticed in 20 seconds,
+# not after a quarter of an hour.
+CONNECTING: dict[str, Any] = {
+    "connect_timeout": 3,
     "keepalives_idle": 5,
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,  # ms
 }
+
+# READ COMMITTED is stated because the guards rely on it: each statement sees what was committed before it began.
+READ_COMMITTED = "READ COMMITTED"
+SETTINGS = {"TimeZone": "UTC", "default_transaction_isolation": READ_COMMITTED.lower()}
+
+ENGINE_OPTIONS: dict[str, Any] = {
+    "isolation_level": READ_COMMITTED,
+    "json_deserializer": from_json,  # four times as quick as the standard library's, which counts when reading events
+    "hide_parameters": True,  # errors are logged and stored; customers' names must not be
+    "pool_size": 10,
+    "max_overflow": 0,
+    "pool_timeout": 5,
+}
+
+SET_IN_TRANSACTION = "set in each transaction"  # where a pooled connection has the statement that does it
+
+
+class UnusableDatabase(OperationalError):
+    """A database that the service cannot work on; the message says what would do."""
+
+
+class XID8(UserDefinedType[str]):
+    """PostgreSQL's 64-bit transaction id, which never wraps round."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "xid8"
+
+
+def connection_arguments(database_url: str, application_name: str = "orderlog") -> dict[str, Any]:
+    """For psycopg: what the URL says, and where it says nothing, CONNECTING and this name. Raises UnusableUrl."""
+    said = parameters(database_url, POSTGRESQL)
+    return {**CONNECTING, "application_name": application_name, **said, "client_encoding": "UTF8"}
+
+
+def engine_options(
+    database_url: str, *, pooled: bool = False, settings: Mapping[str, str] | None = None, **options: Any
+) -> dict[str, Any]:
+    """For SQLAlchemy: ENGINE_OPTIONS, and `options` that go before them. `settings` are PostgreSQL's.
+
+    `pooled` is for a pooler that cannot be found out."""
+    wanted = {**SETTINGS, **(settings or {})}
+
+    def settle(connection: Connection[Any], record: ConnectionPoolEntry) -> None:
+        encoding = connection.info.parameter_status("server_encoding")
+        if encoding not in ("UTF8", None):
+            raise UnusableDatabase(f"The database's encoding is {encoding}; make one with ENCODING 'UTF8'.")
+        connection.autocommit = True
+        if pooled or has_pooler(connection):
+            connection.prepare_threshold = None
+            record.info[SET_IN_TRANSACTION] = _set(wanted, for_transaction=True)
+        else:
+            connection.execute(_set(wanted, for_transaction=False))
+        connection.autocommit = False
+
+    return {
+        "url": "postgresql+psycopg://",
+        "connect_args": connection_arguments(database_url),
+        "pool_events": [
+            (settle, "connect"),
+            (refuse_dead, "checkout"),  # a ping instead would cost each transaction a round trip
+        ],
+        **ENGINE_OPTIONS,
+        **options,
+    }
+
+
+def has_pooler(connection: Connection[Any]) -> bool:
+    """Whether somebody between has answered for PostgreSQL when this connection began. Commands to cancel a statement
+    pass through poolers, so they hand out process ids of their own."""
+    (pid,) = connection.execute("SELECT pg_backend_pid()").fetchone() or (None,)
+    return bool(pid != connection.info.backend_pid)
+
+
+def _set(settings: Mapping[str, str], *, for_transaction: bool) -> str:
+    local = "true" if for_transaction else "false"
+    return "SELECT " + ", ".join(f"set_config('{name}', '{value}', {local})" for name, value in settings.items())
 
 
 def refuse_dead(connection: Connection[Any], *_: object) -> None:
@@ -44,60 +132,40 @@ def refuse_dead(connection: Connection[Any], *_: object) -> None:
     raise DisconnectionError
 
 
-# READ COMMITTED is stated because the guards rely on it: each statement sees what was committed before it began.
-ENGINE_OPTIONS: dict[str, Any] = {
-    "isolation_level": "READ COMMITTED",
-    "json_deserializer": from_json,  # four times as quick as the standard library's, which counts when reading events
-    "hide_parameters": True,  # errors are logged and stored; customers' names must not be
-    "pool_events": [(refuse_dead, "checkout")],  # a ping instead would cost each transaction a round trip
-    "pool_size": 10,
-    "max_overflow": 0,
-    "pool_timeout": 5,
-    "connect_args": {
-        "connect_timeout": 3,
-        "application_name": "orderlog",
-        "options": "-c TimeZone=UTC",
-        **NOTICE_SILENCE,
-    },
-}
+def attend(engine: Engine) -> Engine:
+    """Every engine of the service needs this: what its transactions begin with, and which connections it gives up."""
+    event.listen(engine, "begin", _set_in_transaction)
+    event.listen(engine, "handle_error", _give_up_read_only)
+    return engine
 
 
-class XID8(UserDefinedType[str]):
-    """PostgreSQL's 64-bit transaction id, which never wraps round."""
-
-    cache_ok = True
-
-    def get_col_spec(self, **_: Any) -> str:
-        return "xid8"
+def _set_in_transaction(connection: SqlConnection) -> None:
+    if statement := connection.info.get(SET_IN_TRANSACTION):
+        connection.exec_driver_sql(statement)
 
 
-def sqlalchemy_url(database_url: str) -> str:
-    """`postgres://` and `postgresql://` URLs, as hosts hand them out, made to name the psycopg driver."""
-    return make_url(database_url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
-
-
-def libpq_url(database_url: str) -> str:
-    """The same for psycopg itself."""
-    return make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
+def _give_up_read_only(context: ExceptionContext) -> None:
+    """A primary that has become a replica keeps its connections, but another server may have its name by now."""
+    if isinstance(context.original_exception, ReadOnlySqlTransaction):
+        context.is_disconnect = True
 
 
 def connect(database_url: str, **options: Any) -> Engine:
-    """An engine; opens no connection until one is needed, so it may be made before a process forks."""
-    return create_engine(sqlalchemy_url(database_url), **{**ENGINE_OPTIONS, **options})
+    """An engine, with the options of `engine_options`; opens no connection until one is needed, so it may be made
+    before a process forks."""
+    return attend(create_engine(**engine_options(database_url, **options)))
 
 
-def session_factory(database_url: str) -> sessionmaker[Session]:
-    return sessionmaker(connect(database_url))
+def session_factory(database_url: str, *, pooled: bool = False) -> sessionmaker[Session]:
+    return sessionmaker(connect(database_url, pooled=pooled))
 
 
-def derived_session_factory(database_url: str, **settings: str) -> sessionmaker[Session]:
+def derived_session_factory(database_url: str, *, pooled: bool = False, **settings: str) -> sessionmaker[Session]:
     """For what can be made again from events: commits do not wait for the disk, and a crash of PostgreSQL may undo the
     last of them. It undoes those after them too, so a checkpoint never outlives the rows that it vouches for.
 
-    `settings` are PostgreSQL's, for each connection."""
-    settings = {"TimeZone": "UTC", "synchronous_commit": "off", **settings}
-    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
-    return sessionmaker(connect(database_url, connect_args={**ENGINE_OPTIONS["connect_args"], "options": options}))
+    `settings` are PostgreSQL's."""
+    return sessionmaker(connect(database_url, pooled=pooled, settings={"synchronous_commit": "off", **settings}))
 
 
 def driver_connection(session: Session) -> Connection[Any]:
@@ -111,14 +179,51 @@ def _driver_connection(pooled: PoolProxiedConnection) -> Connection[Any]:
     return connection
 
 
+class Statements:
+    """Each statement is a transaction of its own, and one round trip with it, on a connection behind a pooler."""
+
+    def __init__(self, connection: Connection[Any], settings: str) -> None:
+        self._connection = connection
+        self._settings = settings
+
+    def execute(self, query: str, parameters: Mapping[str, Any]) -> Cursor[Any]:
+        with _pipeline(self._connection, self._settings):
+            return self._connection.execute(query, parameters)
+
+
 @contextmanager
-def autocommitting(engine: Engine) -> Iterator[Connection[Any]]:
+def autocommitting(engine: Engine) -> Iterator[Connection[Any] | Statements]:
     """A connection of the pool on which each statement is a transaction of its own, and so one round trip with it."""
+    with _taken(engine) as (connection, settings):
+        yield Statements(connection, settings) if settings else connection
+
+
+@contextmanager
+def transaction(engine: Engine, *, pipeline: bool) -> Iterator[Connection[Any]]:
+    """A transaction on a connection of the pool. In a pipeline its statements are sent together, BEGIN and COMMIT too,
+    and wait only where a result is fetched; COPY cannot be used then."""
+    with _taken(engine) as (connection, settings):
+        if pipeline:
+            with _pipeline(connection, settings):
+                yield connection
+            return
+        with connection.transaction():
+            if settings:
+                connection.execute(settings)
+            yield connection
+
+
+@contextmanager
+def _taken(engine: Engine) -> Iterator[tuple[Connection[Any], str | None]]:
+    """A connection of the pool in autocommit mode; and the statement that its transactions begin with, if pooled."""
     pooled = engine.raw_connection()
     connection = _driver_connection(pooled)
     try:
         connection.autocommit = True
-        yield connection
+        yield connection, pooled.info.get(SET_IN_TRANSACTION)
+    except ReadOnlySqlTransaction:  # see _give_up_read_only
+        connection.close()
+        raise
     finally:
         if connection.closed or connection.info.transaction_status is not TransactionStatus.IDLE:
             pooled.invalidate()
@@ -128,24 +233,19 @@ def autocommitting(engine: Engine) -> Iterator[Connection[Any]]:
 
 
 @contextmanager
-def transaction(engine: Engine, *, pipeline: bool) -> Iterator[Connection[Any]]:
-    """A transaction on a connection of the pool. In a pipeline its statements are sent together, BEGIN and COMMIT too,
-    and wait only where a result is fetched; COPY cannot be used then."""
-    with autocommitting(engine) as connection:
-        if not pipeline:
-            with connection.transaction():
-                yield connection
-            return
-        try:
-            with connection.pipeline() as statements:
-                try:
-                    connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")  # psycopg's own BEGIN is waited for
-                    yield connection
-                    connection.execute("COMMIT")
-                except Exception:  # the server's or the block's: either leaves statements whose results nobody fetched
-                    with suppress(DriverError):  # those that followed the one that failed; psycopg would log them
-                        statements.sync()
-                    raise
-        finally:
-            if not connection.closed:
-                connection.rollback()
+def _pipeline(connection: Connection[Any], settings: str | None) -> Iterator[None]:
+    try:
+        with connection.pipeline() as statements:
+            try:
+                connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")  # psycopg's own BEGIN is waited for
+                if settings:
+                    connection.execute(settings)
+                yield
+                connection.execute("COMMIT")
+            except Exception:  # the server's or the block's: either leaves statements whose results nobody fetched
+                with suppress(DriverError):  # those that followed the one that failed; psycopg would log them
+                    statements.sync()
+                raise
+    finally:
+        if not connection.closed:
+            connection.rollback()

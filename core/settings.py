@@ -3,13 +3,14 @@
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from limits import parse_many
 
 from core.orders.values import MAX_ITEMS
+from core.urls import POSTGRESQL, RABBITMQ, REDIS, UnusableUrl, parameters, refuse_unheeded, scheme_of
 from core.weak_secrets import WeakSecret, is_loopback, refuse_weak_login, refuse_weak_url
 
 
@@ -31,7 +32,6 @@ PROCESSES = r"[1-9]\d?", "a number of processes from 1 to 99"
 ITEMS = r"[1-9]\d{0,4}", "a whole number of items from 1 to 99999"
 PROXIES = r"[0-9]", "how many proxies stand before the service, 0 to 9"
 
-REDIS, RABBITMQ = ("redis://", "rediss://"), ("amqp://", "amqps://")
 GENEROUS = "6000/minute"
 OFF = "off"
 
@@ -49,13 +49,16 @@ class Patience:
 class Settings:
     """The broker is Redis too unless it has a URL of its own; without a `replica_url` the database answers queries.
 
-    `owner_url` is for migrations and API keys, if the role that owns the tables is another than the service's."""
+    `owner_url` is for migrations and API keys, if the role that owns the tables is another than the service's;
+    `direct_url` goes past a pooler. `pooled` is for a pooler that cannot be found out."""
 
     database_url: str
     redis_url: str | None
     broker_url: str
     replica_url: str | None = None
     owner_url: str | None = None
+    direct_url: str | None = None
+    pooled: bool = False
     patience: Patience = Patience()
     idempotency_hours: int = 24
     log_format: str = "json"
@@ -65,19 +68,21 @@ class Settings:
     def load(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
         """Where the servers are is known from a running `make run` too. Raises MissingSetting, WrongSetting."""
         local = _local_urls(Path(environment.get("DATA_DIR") or "var"))
-        if not (environment.get("BROKER_URL") or "redis://").startswith((*REDIS, *RABBITMQ)):
-            raise WrongSetting("BROKER_URL must be like redis://… or amqp://user:password@host:port/vhost.")
-        database_url, redis_url, broker_url, replica_url = (
-            _url(name, environment, local)
-            for name in ("DATABASE_URL", "REDIS_URL", "BROKER_URL", "DATABASE_REPLICA_URL")
+        database_url, replica_url, direct_url = (
+            _url(name, environment, local, POSTGRESQL)
+            for name in ("DATABASE_URL", "DATABASE_REPLICA_URL", "DATABASE_DIRECT_URL")
         )
+        redis_url = _url("REDIS_URL", environment, local, REDIS)
+        broker_url = _url("BROKER_URL", environment, local, (*REDIS, *RABBITMQ))
         of_same_server = {} if environment.get("DATABASE_URL") else local
         return cls(
             database_url=_required("DATABASE_URL", database_url),
             redis_url=redis_url,
             broker_url=broker_url or _required("REDIS_URL", redis_url),
             replica_url=replica_url,
-            owner_url=_url("DATABASE_OWNER_URL", environment, of_same_server),
+            owner_url=_url("DATABASE_OWNER_URL", environment, of_same_server, POSTGRESQL),
+            direct_url=direct_url,
+            pooled=choice("DATABASE_POOLER", environment, "auto", "transaction") == "transaction",
             patience=Patience(
                 attempts=int(number("PROJECTION_ATTEMPTS", environment, "5", *ATTEMPTS)),
                 first_pause=float(number("PROJECTION_FIRST_PAUSE", environment, "1", *SECONDS)),
@@ -87,6 +92,11 @@ class Settings:
             log_format=log_format(environment),
             log_level=choice("LOG_LEVEL", environment, "INFO", "DEBUG", "WARNING", "ERROR"),
         )
+
+    @property
+    def listen_url(self) -> str | None:
+        """Where LISTEN may work; a pooler that nobody has told of is found out there."""
+        return self.direct_url or (None if self.pooled else self.database_url)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,17 +155,21 @@ def flower_login(environment: Mapping[str, str] = os.environ) -> str:
 
 
 def is_redis(broker_url: str) -> bool:
-    return broker_url.startswith(REDIS)
+    return scheme_of(broker_url) in REDIS
 
 
-def _url(name: str, environment: Mapping[str, str], local: Mapping[str, str]) -> str | None:
+def _url(name: str, environment: Mapping[str, str], local: Mapping[str, str], schemes: Collection[str]) -> str | None:
     url = environment.get(name)
     if not url:
         return local.get(name.lower())
     try:
+        parameters(url, schemes)
         refuse_weak_url(name, url, environment)
-    except WeakSecret as weak:
-        raise WrongSetting(str(weak)) from weak
+        refuse_unheeded(url)
+    except WeakSecret as error:
+        raise WrongSetting(str(error)) from error
+    except UnusableUrl as error:
+        raise WrongSetting(f"{name} {error}") from error
     return url
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from ipaddress import ip_address
 
-from sqlalchemy.engine import URL, make_url
+from core.urls import POSTGRESQL, REDIS, parameters, scheme_of
 
 SHORTEST = 8
 WELL_KNOWN = {
@@ -33,18 +33,22 @@ def is_weak(password: str, user: str | None) -> bool:
 
 
 def refuse_weak_url(name: str, url: str, environment: Mapping[str, str]) -> None:
-    """Raises WeakSecret for a server elsewhere that is called with no password, or with a weak one."""
-    parts = make_url(url)
-    host = _host(parts)
-    if not host or host.startswith("/") or is_loopback(host):
+    """Raises WeakSecret for a server elsewhere that is called with no password, or with a weak one; and UnusableUrl."""
+    said = parameters(url)
+    hosts = said.get("hostaddr", said.get("host", "")).split(",")
+    elsewhere = [host for host in hosts if host and not host.startswith("/") and not is_loopback(host)]
+    if not elsewhere:
         return
-    password = _password(parts, environment)
-    if password is None and _proven_otherwise(parts, environment):
+    scheme = scheme_of(url)
+    password = said.get("password")
+    if password is None and scheme in POSTGRESQL:  # only libpq reads the PG… variables
+        password = environment.get("PGPASSWORD") or None
+    if password is None and _proven_otherwise(scheme, said, environment):
         return
-    if is_weak(password or "", parts.username):
+    if is_weak(password or "", said.get("user")):
         raise WeakSecret(
-            f"{name} has no password, or one that is easily guessed, for {host}: give that server a random one of"
-            f" {SHORTEST} characters or more."
+            f"{name} has no password, or one that is easily guessed, for {elsewhere[0]}: give that server a random one"
+            f" of {SHORTEST} characters or more."
         )
 
 
@@ -58,25 +62,8 @@ def refuse_weak_login(name: str, login: str) -> None:
         )
 
 
-def _host(parts: URL) -> str:
-    """That of libpq's `?host=` too."""
-    host = parts.query.get("host", parts.host or "")
-    return host if isinstance(host, str) else host[0]
-
-
-def _is_for_libpq(parts: URL) -> bool:
-    """Only libpq reads the PG… variables."""
-    return parts.drivername.startswith("postgres")
-
-
-def _password(parts: URL, environment: Mapping[str, str]) -> str | None:
-    if parts.password is None and _is_for_libpq(parts):
-        return environment.get("PGPASSWORD") or None
-    return parts.password
-
-
-def _proven_otherwise(parts: URL, environment: Mapping[str, str]) -> bool:
-    if not _is_for_libpq(parts):
-        return parts.drivername.startswith("redis") and not REDIS_PROOFS.isdisjoint(parts.query)
+def _proven_otherwise(scheme: str, said: Mapping[str, str], environment: Mapping[str, str]) -> bool:
+    if scheme not in POSTGRESQL:
+        return scheme in REDIS and not REDIS_PROOFS.isdisjoint(said)
     in_environment = any(environment.get(name) for name in LIBPQ_PROOFS_IN_ENVIRONMENT)
-    return in_environment or not LIBPQ_PROOFS.isdisjoint(parts.query)
+    return in_environment or not LIBPQ_PROOFS.isdisjoint(said)

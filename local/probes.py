@@ -11,19 +11,18 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
+from core.database import connection_arguments
+from core.urls import UnusableUrl
 from local.servers import CannotStart
 
 
 def require_postgresql(url: str) -> None:
     """Raises CannotStart."""
     try:
-        libpq_url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-        psycopg.connect(libpq_url, connect_timeout=5).close()
-    except (ArgumentError, ValueError) as error:
-        raise CannotStart("DATABASE_URL is not like postgresql://user:password@host:port/database.") from error
+        psycopg.connect(**connection_arguments(url)).close()
+    except UnusableUrl as error:
+        raise CannotStart(f"DATABASE_URL {error}") from error
     except psycopg.OperationalError as error:
         raise CannotStart(f"The PostgreSQL that DATABASE_URL names does not answer: {error}") from error
 

@@ -1,7 +1,7 @@
 """Real servers for every test: one PostgreSQL and one Valkey per process of pytest, a fresh database per test."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from core.database import session_factory
 from local import servers
 from local.servers import PostgresServer, ValkeyServer
 from tests.support.databases import new_database
+from tests.support.pooler import POOLER, PgBouncer
 from tests.support.ports import own_port
 from webapp import create_app
 from webapp.api import commands
@@ -26,8 +27,8 @@ made: list[Flask] = []
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the long tests to `make drill`."""
-    left_out = LEFT_OUT[os.environ.get("DRILL", "")]
+    """Leave the long tests to `make drill`, and those of a pooler to `make test POOLER=pgbouncer`."""
+    left_out = LEFT_OUT[os.environ.get("DRILL", "")] | (set() if POOLER else {"pooler"})
     left = [item for item in items if left_out & {marker.name for marker in item.iter_markers()}]
     config.hook.pytest_deselected(items=left)
     items[:] = [item for item in items if item not in left]
@@ -90,11 +91,21 @@ def migrated_template(postgres: PostgresServer, valkey: ValkeyServer) -> str:
     return "orderlog"
 
 
+@pytest.fixture(scope="session")
+def way(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+    """Makes the URL by which tests reach a database: by way of PgBouncer where TEST_POOLER says so."""
+    if not POOLER:
+        yield str
+        return
+    with PgBouncer(tmp_path_factory.mktemp("pgbouncer"), postgres.superuser_url) as pooler:
+        yield pooler.of
+
+
 @pytest.fixture
-def database_url(postgres: PostgresServer, migrated_template: str) -> Iterator[str]:
+def database_url(postgres: PostgresServer, migrated_template: str, way: Callable[[str], str]) -> Iterator[str]:
     """A migrated, empty database of the test's own."""
     with new_database(postgres, migrated_template) as url:
-        yield url
+        yield way(url)
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from flask.cli import NoAppException
 from werkzeug.routing import BaseConverter
 
 from core import logs
-from core.database import libpq_url, sqlalchemy_url
 from core.orders import values
 from core.settings import MissingSetting, Settings, WebSettings, WrongSetting
 from webapp import cli, database, operations
@@ -36,14 +35,10 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     except (MissingSetting, WrongSetting) as error:
         raise NoAppException(str(error)) from error
     app = Flask(__name__, static_folder=None, template_folder="contract/templates")
-    engine_options = database.engine_options(web.statement_timeout, web.pool_timeout)
     app.config.from_mapping(
-        SQLALCHEMY_DATABASE_URI=sqlalchemy_url(settings.database_url),
-        SQLALCHEMY_ENGINE_OPTIONS=engine_options,
-        SQLALCHEMY_BINDS=database.binds(
-            settings.database_url, settings.owner_url, settings.replica_url, engine_options
-        ),
+        **database.configuration(settings, web),
         DATABASE_URL=settings.database_url,
+        DATABASE_POOLED=settings.pooled,
         REDIS_URL=settings.redis_url,
         BROKER_URL=settings.broker_url,
         IDEMPOTENCY_HOURS=settings.idempotency_hours,
@@ -62,9 +57,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.url_map.converters["order_id"] = OrderIdConverter
     app.url_map.merge_slashes = False
     app.extensions[commands.ENQUEUER] = Enqueuer()
-    app.extensions[waiting.WAITS] = waiting.Waits(
-        libpq_url(settings.database_url), waiting.REPLAY_SECONDS if settings.replica_url else waiting.RECHECK_SECONDS
-    )
+    app.extensions[waiting.WAITS] = waiting.Waits(settings.listen_url, replays=settings.replica_url is not None)
     app.extensions[READINESS] = Readiness(app.config["READINESS_SECONDS"])
     database.init_app(app)
     _guard(app, web)

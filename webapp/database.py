@@ -8,7 +8,8 @@ from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy.orm import Session, sessionmaker
 
-from core.database import ENGINE_OPTIONS, metadata, sqlalchemy_url
+from core.database import attend, engine_options, metadata
+from core.settings import Settings, WebSettings
 
 db = SQLAlchemy(metadata=metadata)
 migrate = Migrate(db=db, directory=str(Path(__file__).parent.parent / "migrations"))
@@ -18,24 +19,30 @@ UNHURRIED = "unhurried"  # without a statement_timeout
 OWNER = "owner"  # of the tables; unhurried too
 
 
-def binds(database_url: str, owner_url: str | None, replica_url: str | None, options: dict[str, Any]) -> dict[str, Any]:
-    """Flask-SQLAlchemy's SQLALCHEMY_BINDS; `options` are those of `engine_options`."""
-    urls = {UNHURRIED: database_url, OWNER: owner_url or database_url}
-    unhurried = {name: {**ENGINE_OPTIONS, "url": sqlalchemy_url(url)} for name, url in urls.items()}
-    return unhurried | ({REPLICA: {**options, "url": sqlalchemy_url(replica_url)}} if replica_url else {})
+def configuration(settings: Settings, web: WebSettings) -> dict[str, Any]:
+    """Flask-SQLAlchemy's: for requests, what cannot be had soon is refused soon."""
+    pooled = settings.pooled
+    soon: dict[str, Any] = {
+        "settings": {"statement_timeout": f"{round(web.statement_timeout * 1000)}ms"},
+        "pool_timeout": web.pool_timeout,
+    }
+    binds = {
+        UNHURRIED: engine_options(settings.database_url, pooled=pooled),
+        OWNER: engine_options(settings.owner_url or settings.database_url, pooled=pooled),
+    }
+    if settings.replica_url:
+        binds[REPLICA] = engine_options(settings.replica_url, pooled=pooled, **soon)
+    of_requests = engine_options(settings.database_url, pooled=pooled, **soon)
+    return {"SQLALCHEMY_ENGINE_OPTIONS": of_requests, "SQLALCHEMY_BINDS": binds}
 
 
 def init_app(app: Flask) -> None:
     db.init_app(app)
+    with app.app_context():
+        for engine in db.engines.values():
+            attend(engine)
     migrate.init_app(app)
     app.teardown_appcontext(lambda _: _leave_replica())
-
-
-def engine_options(statement_timeout: float, pool_timeout: float) -> dict[str, Any]:
-    """For requests: what cannot be had soon is refused soon. Both in seconds."""
-    options = f"{ENGINE_OPTIONS['connect_args']['options']} -c statement_timeout={round(statement_timeout * 1000)}"
-    connect_args = {**ENGINE_OPTIONS["connect_args"], "options": options}
-    return {**ENGINE_OPTIONS, "pool_timeout": pool_timeout, "connect_args": connect_args}
 
 
 def has_replica() -> bool:

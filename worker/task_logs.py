@@ -40,7 +40,7 @@ def hide_data(record: logging.LogRecord) -> bool:
 
 def say_dangers(**_: Any) -> None:
     """Once, when the worker starts."""
-    sessions = session_factory(settings().database_url)
+    sessions = session_factory(settings().database_url, pooled=settings().pooled)
     report_dangers(sessions)
     sessions.kw["bind"].dispose()  # before the worker forks
 

@@ -91,7 +91,8 @@ class Process:
     """What a worker process keeps from task to task: its connections, and the thread that projects."""
 
     def __init__(self) -> None:
-        self.sessions = derived_session_factory(settings().database_url, lock_timeout=LONGEST_LOCK)
+        url, pooled = settings().database_url, settings().pooled
+        self.sessions = derived_session_factory(url, pooled=pooled, lock_timeout=LONGEST_LOCK)
         self.hints = Hints(self.project)
 
     def project(self, order_ids: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from psycopg.errors import UniqueViolation
 from pydantic_core import to_json
 from sqlalchemy import Engine
 
-from core.database import autocommitting
+from core.database import Statements, autocommitting
 from core.event_sourcing.codec import decode, encode
 from core.event_sourcing.event_store import (
     NewEvent,
@@ -95,7 +95,7 @@ OUTCOME = """
 class PostgresEventStore:
     """Each method is one statement, and so one round trip; a transaction of its own unless one has begun."""
 
-    def __init__(self, connection: Connection[Any]) -> None:
+    def __init__(self, connection: Connection[Any] | Statements) -> None:
         self._connection = connection
 
     def append(

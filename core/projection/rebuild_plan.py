@@ -46,8 +46,10 @@ PLAN = text("""
     SELECT :rebuild_id, 0, '', NULL, 0 WHERE NOT EXISTS (SELECT FROM ranges)
 """)
 
-# A rebuild holds this lock while it lives; PostgreSQL frees it when the connection ends, however that comes about.
-HOLD = text("SELECT pg_advisory_lock(hashtext('orderlog.rebuild'), hashtext(:rebuild_id))")
+# A transaction holds this lock while the rebuild lives; PostgreSQL frees it when the connection ends, however that
+# comes about. It writes and reads nothing, so that neither catch-up nor VACUUM waits for it.
+KEEP_OPEN = text("SET LOCAL idle_in_transaction_session_timeout = 0")
+HOLD = text("SELECT pg_advisory_xact_lock(hashtext('orderlog.rebuild'), hashtext(:rebuild_id))")
 
 FORGET_ABANDONED = text("""
     DELETE FROM rebuild_ranges WHERE pg_try_advisory_xact_lock(hashtext('orderlog.rebuild'), hashtext(rebuild_id))
@@ -103,8 +105,8 @@ class RebuildPlan:
         self._started = time.monotonic()
 
     def __enter__(self) -> Self:
-        outside_transactions = {"isolation_level": "AUTOCOMMIT"}
-        self._holding.connection(execution_options=outside_transactions).execute(HOLD, {"rebuild_id": self.id})
+        self._holding.execute(KEEP_OPEN)
+        self._holding.execute(HOLD, {"rebuild_id": self.id})
         with self._sessions.begin() as session:
             session.execute(FORGET_ABANDONED)
         with self._sessions.begin() as session:
@@ -114,7 +116,7 @@ class RebuildPlan:
     def __exit__(self, *_: object) -> None:
         with self._sessions.begin() as session:
             session.execute(delete(rebuild_ranges).where(rebuild_ranges.c.rebuild_id == self.id))
-        self._holding.invalidate()  # closes the connection: it must not go back into the pool with the lock
+        self._holding.invalidate()  # a rollback would fail on a connection that was lost
 
     def progress(self) -> Progress:
         """Raises PlanIsGone."""

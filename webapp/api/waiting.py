@@ -1,7 +1,8 @@
 """Requests that wait until the read side shows something: asked again at each news of a projection, and by and by.
 
 A waiting request holds a thread, but no database connection and no lock. While there are any, one more thread per
-process listens for the news. A notification can be lost with the listener's connection, so the clock is a fallback.
+process listens for the news. A notification can be lost with the listener's connection, and a pooler passes none on, so
+the clock is a fallback.
 """
 
 import json
@@ -17,7 +18,7 @@ import psycopg
 from flask import current_app
 from sqlalchemy.orm import Session
 
-from core.database import NOTICE_SILENCE
+from core.database import connection_arguments, has_pooler
 from core.projection.announcements import EVERY_ORDER, listen
 from core.projection.read_model import ReadModel
 from core.projection.status import replays, shown_position, shown_version
@@ -31,19 +32,13 @@ logger = logging.getLogger(__name__)
 WAITED_FOR = {name: PROJECTORS[name] for name in ("summary", "details")}
 
 WAITS = "orderlog-waits"
+LISTENER = "orderlog listener"
 MOST_WAITS = 8  # at a time in one process, half of its threads; above, requests answer as if their time were over
 RECHECK_SECONDS = 1.0  # the longest pause between two questions
 LONGER = 1.5  # so that a lag of a replica is at most half as long again
-REPLAY_SECONDS = 0.005  # the news is the primary's; a replica shows it a little later, or much later
+FIRST_RECHECK_SECONDS = 0.005  # where no news comes, or comes before a replica shows it
 RECONNECT_SECONDS = 1.0
 IDLE_SECONDS = 30.0  # after which a listener ends that nobody needs
-
-LISTENER: dict[str, Any] = {
-    "autocommit": True,
-    "connect_timeout": 3,
-    "application_name": "orderlog listener",
-    **NOTICE_SILENCE,
-}
 
 
 def order_is_shown(
@@ -73,13 +68,14 @@ def position_is_shown(name: str, position: int, seconds: float) -> bool:
 
 
 class Waits:
-    """The waiting requests of a process, and the thread that wakes them. Make it after any fork; `url` is for psycopg.
+    """The waiting requests of a process, and the thread that wakes them. Make it after any fork.
 
-    After news a request asks again at once, then `recheck` seconds later, then after longer and longer pauses."""
+    `listen_url` is None where only a pooler can be reached; `replays` says that news comes before it can be seen. After
+    news a request asks again at once, and then after longer and longer pauses."""
 
-    def __init__(self, url: str, recheck: float = RECHECK_SECONDS) -> None:
-        self._url = url
-        self._recheck = recheck
+    def __init__(self, listen_url: str | None, *, replays: bool = False) -> None:
+        self._url = listen_url
+        self._recheck = FIRST_RECHECK_SECONDS if replays or listen_url is None else RECHECK_SECONDS
         self._room = threading.BoundedSemaphore(MOST_WAITS)
         self._waiting: dict[str, set[threading.Event]] = defaultdict(set)
         self._lock = threading.Lock()
@@ -112,7 +108,10 @@ class Waits:
         news = threading.Event()
         with self._lock:
             self._waiting[order_id].add(news)
-            if self._listener is None or not self._listener.is_alive():  # an error that _listen does not catch ends it
+            listens = (
+                self._listener is not None and self._listener.is_alive()
+            )  # an error that _listen does not catch ends it
+            if self._url and not listens:
                 self._listener = threading.Thread(target=self._listen, name="listen", daemon=True)
                 self._listener.start()
         try:
@@ -124,9 +123,12 @@ class Waits:
                     del self._waiting[order_id]
 
     def _listen(self) -> None:
-        while self._is_needed():
+        while self._url and self._is_needed():
             try:
-                with psycopg.connect(self._url, **LISTENER) as connection:
+                with psycopg.connect(**connection_arguments(self._url, LISTENER), autocommit=True) as connection:
+                    if has_pooler(connection):
+                        self._do_without()
+                        return
                     listen(connection)
                     self._wake(EVERY_ORDER)  # some may have been projected before it listened
                     while self._is_needed():
@@ -135,6 +137,11 @@ class Waits:
             except psycopg.OperationalError as error:
                 logger.warning("Waiting requests recheck once a second until PostgreSQL is back (%s).", describe(error))
                 time.sleep(RECONNECT_SECONDS)
+
+    def _do_without(self) -> None:
+        logger.info("A pooler passes no news on, so waiting requests recheck often; DATABASE_DIRECT_URL avoids that.")
+        self._url, self._recheck = None, FIRST_RECHECK_SECONDS
+        self._wake(EVERY_ORDER)  # who waits a second
 
     def _is_needed(self) -> bool:
         with self._lock:

@@ -99,7 +99,8 @@ def _take_ranges(plan: RebuildPlan, projectors: Mapping[str, ReadModel[Any]], jo
 def _helpers(plan: RebuildPlan, names: Sequence[str], number: int) -> Iterator[None]:
     """So many more processes take ranges while the block runs; what one leaves that dies is left to others."""
     spawn = multiprocessing.get_context("spawn")
-    what = (current_app.config["DATABASE_URL"], plan.id, names, patience())
+    database = current_app.config["DATABASE_URL"], current_app.config["DATABASE_POOLED"]
+    what = (*database, plan.id, names, patience())
     helpers = [spawn.Process(target=help_out, args=what, daemon=True) for _ in range(number)]
     for helper in helpers:
         helper.start()
@@ -111,10 +112,11 @@ def _helpers(plan: RebuildPlan, names: Sequence[str], number: int) -> Iterator[N
             helper.join()
 
 
-def help_out(database_url: str, rebuild_id: str, names: Sequence[str], patience: Patience) -> None:
+def help_out(database_url: str, pooled: bool, rebuild_id: str, names: Sequence[str], patience: Patience) -> None:
     """Take ranges until none is left to take, or the process that started this one has died."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the starter gets it too, and ends this process
-    starter, own_sessions, projectors = multiprocessing.parent_process(), session_factory(database_url), chosen(names)
+    starter, projectors = multiprocessing.parent_process(), chosen(names)
+    own_sessions = session_factory(database_url, pooled=pooled)
     with _little_garbage_collection(), suppress(*DATABASE_ERRORS):  # the starter meets the same fault, and says so
         while starter and starter.is_alive():
             if not rebuild_next_range(own_sessions, rebuild_id, projectors.models, patience):

@@ -10,10 +10,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
-from core.database import ENGINE_OPTIONS, sqlalchemy_url
+from core.database import connect
 from core.event_sourcing.streams import IdRange
 from core.projection import rebuild_plan
 from core.projection.read_model import ReadModel
@@ -171,7 +171,7 @@ def test_what_happens_between_any_two_statements_is_shown(
     new, strays = ([f"{kind}-{n}" for n in range(2 * ORDERS)] for kind in ("NEW", "STRAY"))
     append(sessions, [PLACED], order_id=new[0])
     add_strays(sessions, strays, like=orders[0])
-    engine = create_engine(sqlalchemy_url(database_url), **{**ENGINE_OPTIONS, "pool_size": 80})
+    engine = connect(database_url, pool_size=80)
     others, statements = sessionmaker(engine), itertools.count()
     hints: list[Future[None]] = []
     with ThreadPoolExecutor(80) as workers:
