@@ -15,8 +15,8 @@ from psycopg import Error as DriverError
 from psycopg.errors import ReadOnlySqlTransaction
 from psycopg.pq import TransactionStatus
 from pydantic_core import from_json
+from sqlalchemy import URL, Engine, ExceptionContext, MetaData, create_engine, event
 from sqlalchemy import Connection as SqlConnection
-from sqlalchemy import Engine, ExceptionContext, MetaData, create_engine, event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
@@ -78,6 +78,13 @@ def connection_arguments(database_url: str, application_name: str = "orderlog") 
     return {**CONNECTING, "application_name": application_name, **said, "client_encoding": "UTF8"}
 
 
+def engine_url(database_url: str) -> URL:
+    """The same for SQLAlchemy, whose URLs take several hosts, and whatever libpq knows, after the question mark."""
+    said = {name: str(value) for name, value in connection_arguments(database_url).items()}
+    user, password, name = (said.pop(part, None) for part in ("user", "password", "dbname"))
+    return URL.create("postgresql+psycopg", username=user, password=password, database=name, query=said)
+
+
 def engine_options(
     database_url: str, *, pooled: bool = False, settings: Mapping[str, str] | None = None, **options: Any
 ) -> dict[str, Any]:
@@ -99,8 +106,7 @@ def engine_options(
         connection.autocommit = False
 
     return {
-        "url": "postgresql+psycopg://",
-        "connect_args": connection_arguments(database_url),
+        "url": engine_url(database_url),
         "pool_events": [
             (settle, "connect"),
             (refuse_dead, "checkout"),  # a ping instead would cost each transaction a round trip
@@ -148,6 +154,11 @@ def _give_up_read_only(context: ExceptionContext) -> None:
     """A primary that has become a replica keeps its connections, but another server may have its name by now."""
     if isinstance(context.original_exception, ReadOnlySqlTransaction):
         context.is_disconnect = True
+
+
+def is_pooled(connection: SqlConnection) -> bool:
+    """Whether a pooler is between, so that nothing outlives a transaction."""
+    return SET_IN_TRANSACTION in connection.info
 
 
 def connect(database_url: str, **options: Any) -> Engine:

@@ -94,6 +94,15 @@ class Settings:
         )
 
     @property
+    def commands_url(self) -> str:
+        """Where commands of the service work for long, and a rebuild holds its lock: past a pooler if possible."""
+        return self.direct_url or self.database_url
+
+    @property
+    def commands_pooled(self) -> bool:
+        return self.pooled and not self.direct_url
+
+    @property
     def listen_url(self) -> str | None:
         """Where LISTEN may work; a pooler that nobody has told of is found out there."""
         return self.direct_url or (None if self.pooled else self.database_url)

@@ -37,8 +37,8 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app = Flask(__name__, static_folder=None, template_folder="contract/templates")
     app.config.from_mapping(
         **database.configuration(settings, web),
-        DATABASE_URL=settings.database_url,
-        DATABASE_POOLED=settings.pooled,
+        COMMANDS_URL=settings.commands_url,
+        COMMANDS_POOLED=settings.commands_pooled,
         REDIS_URL=settings.redis_url,
         BROKER_URL=settings.broker_url,
         IDEMPOTENCY_HOURS=settings.idempotency_hours,

@@ -27,7 +27,7 @@ def configuration(settings: Settings, web: WebSettings) -> dict[str, Any]:
         "pool_timeout": web.pool_timeout,
     }
     binds = {
-        UNHURRIED: engine_options(settings.database_url, pooled=pooled),
+        UNHURRIED: engine_options(settings.commands_url, pooled=settings.commands_pooled),
         OWNER: engine_options(settings.owner_url or settings.database_url, pooled=pooled),
     }
     if settings.replica_url:

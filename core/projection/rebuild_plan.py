@@ -12,7 +12,7 @@ from uuid import uuid4
 from sqlalchemy import Boolean, Column, Integer, Table, Text, delete, false, text
 from sqlalchemy.orm import Session, sessionmaker
 
-from core.database import metadata
+from core.database import is_pooled, metadata
 from core.event_sourcing.streams import IdRange
 
 EVENTS_PER_RANGE = 5000
@@ -46,10 +46,15 @@ PLAN = text("""
     SELECT :rebuild_id, 0, '', NULL, 0 WHERE NOT EXISTS (SELECT FROM ranges)
 """)
 
-# A transaction holds this lock while the rebuild lives; PostgreSQL frees it when the connection ends, however that
-# comes about. It writes and reads nothing, so that neither catch-up nor VACUUM waits for it.
-KEEP_OPEN = text("SET LOCAL idle_in_transaction_session_timeout = 0")
-HOLD = text("SELECT pg_advisory_xact_lock(hashtext('orderlog.rebuild'), hashtext(:rebuild_id))")
+# A rebuild holds this lock while it lives; PostgreSQL frees it when the connection ends, however that comes about.
+HOLD = text("SELECT pg_advisory_lock(hashtext('orderlog.rebuild'), hashtext(:rebuild_id))")
+
+# Behind a pooler only a transaction can hold it. It writes and reads nothing, so that nobody waits for it to end.
+KEEP_OPEN = text("""
+    SELECT set_config(name, '0', true) FROM pg_settings
+    WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')
+""")
+HOLD_IN_TRANSACTION = text("SELECT pg_advisory_xact_lock(hashtext('orderlog.rebuild'), hashtext(:rebuild_id))")
 
 FORGET_ABANDONED = text("""
     DELETE FROM rebuild_ranges WHERE pg_try_advisory_xact_lock(hashtext('orderlog.rebuild'), hashtext(rebuild_id))
@@ -101,12 +106,15 @@ class RebuildPlan:
     def __init__(self, sessions: sessionmaker[Session]) -> None:
         self.id = str(uuid4())
         self._sessions = sessions
-        self._holding = sessions()
         self._started = time.monotonic()
 
     def __enter__(self) -> Self:
-        self._holding.execute(KEEP_OPEN)
-        self._holding.execute(HOLD, {"rebuild_id": self.id})
+        self._holding = self._sessions.kw["bind"].connect()
+        if is_pooled(self._holding):
+            self._holding.execute(KEEP_OPEN)
+            self._holding.execute(HOLD_IN_TRANSACTION, {"rebuild_id": self.id})
+        else:
+            self._holding.execution_options(isolation_level="AUTOCOMMIT").execute(HOLD, {"rebuild_id": self.id})
         with self._sessions.begin() as session:
             session.execute(FORGET_ABANDONED)
         with self._sessions.begin() as session:
@@ -116,7 +124,8 @@ class RebuildPlan:
     def __exit__(self, *_: object) -> None:
         with self._sessions.begin() as session:
             session.execute(delete(rebuild_ranges).where(rebuild_ranges.c.rebuild_id == self.id))
-        self._holding.invalidate()  # a rollback would fail on a connection that was lost
+        self._holding.invalidate()  # closes the connection: it must not go back into the pool with the lock
+        self._holding.close()
 
     def progress(self) -> Progress:
         """Raises PlanIsGone."""

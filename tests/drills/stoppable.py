@@ -114,8 +114,8 @@ class Process:
         self._connections.clear()
 
     def _connect(self, dialect: object, record: object, args: list[Any], options: dict[str, Any]) -> Connection:
-        more = " -c lock_timeout=20ms -c synchronous_commit=off"
-        options = {**options, "options": options["options"] + more, "cursor_factory": Cursor}
+        given = "-c lock_timeout=20ms -c synchronous_commit=off"
+        options = {**options, "options": given, "cursor_factory": Cursor}
         connection = Connection.connect(*args, **options)
         connection.reached = self._reached
         self._connections.append(connection)

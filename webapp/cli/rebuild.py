@@ -99,7 +99,7 @@ def _take_ranges(plan: RebuildPlan, projectors: Mapping[str, ReadModel[Any]], jo
 def _helpers(plan: RebuildPlan, names: Sequence[str], number: int) -> Iterator[None]:
     """So many more processes take ranges while the block runs; what one leaves that dies is left to others."""
     spawn = multiprocessing.get_context("spawn")
-    database = current_app.config["DATABASE_URL"], current_app.config["DATABASE_POOLED"]
+    database = current_app.config["COMMANDS_URL"], current_app.config["COMMANDS_POOLED"]
     what = (*database, plan.id, names, patience())
     helpers = [spawn.Process(target=help_out, args=what, daemon=True) for _ in range(number)]
     for helper in helpers:
