@@ -50,6 +50,7 @@ def sessions(app: Flask, sessions: Sessions) -> Sessions:
     return sessions
 
 
+@pytest.mark.timeout(300)  # eight processes start, one after the other
 def test_killed_at_any_moment_it_does_no_harm_and_is_run_to_the_end(sessions: Sessions) -> None:
     assert rebuild()[0] == 0
     run(sessions, "UPDATE order_summary_read_models SET customer_name = 'wrong'", "DELETE FROM order_item_read_models")
