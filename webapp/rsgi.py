@@ -2,8 +2,11 @@
 
 import asyncio
 import io
+import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from granian.rsgi import ProtocolClosed, Scope  # type: ignore[attr-defined]  # its types leave the first out
@@ -32,13 +35,18 @@ class Unread(io.RawIOBase):
 class RsgiApplication:
     """Answers each request in a thread once it is all there; answers are sent whole. Times are in seconds."""
 
-    def __init__(self, app: Any, *, largest_body: int, body_timeout: float) -> None:
+    def __init__(self, app: Any, *, largest_body: int, body_timeout: float, unread_timeout: int) -> None:
         self._app = app
         self._largest_body = largest_body
         self._body_timeout = body_timeout
+        self._unread_timeout = unread_timeout
         self._threads = ThreadPoolExecutor(THREADS)
+        self._is_first = True
 
     async def __call__(self, scope: Scope, protocol: Any) -> None:
+        if self._is_first:
+            give_up_unread(scope.server, self._unread_timeout)
+        self._is_first = False
         body = await self._body(scope, protocol)
         await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, scope, protocol, body)
 
@@ -71,6 +79,17 @@ class RsgiApplication:
     def _answer(self, scope: Scope, protocol: Any, body: io.IOBase) -> None:
         parts, status, headers = run_wsgi_app(self._app, environ(scope, body), buffered=True)
         protocol.response_bytes(int(status[:3]), list(headers), b"".join(parts))
+
+
+def give_up_unread(server: str, seconds: int) -> None:
+    """The kernel ends connections whose client takes nothing of an answer for so long.
+
+    Granian has no setting for that, and makes its listening socket itself, of which later connections inherit it."""
+    port = int(server.rpartition(":")[2])
+    for descriptor in list(Path("/proc/self/fd").iterdir()):
+        with suppress(OSError), socket.fromfd(int(descriptor.name), socket.AF_INET, socket.SOCK_STREAM) as found:
+            if found.getsockname()[1:2] == (port,):
+                found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, seconds * 1000)
 
 
 def environ(scope: Scope, body: io.IOBase) -> dict[str, Any]:

@@ -36,7 +36,9 @@ def application(factory: str, web: WebSettings) -> RsgiApplication:
     """Made in each process; `factory` names a function, as `module:function`."""
     app = import_string(factory)()
     largest_body = app.config["MAX_CONTENT_LENGTH"] or sys.maxsize
-    return RsgiApplication(app, largest_body=largest_body, body_timeout=web.body_timeout)
+    return RsgiApplication(
+        app, largest_body=largest_body, body_timeout=web.body_timeout, unread_timeout=web.idle_timeout
+    )
 
 
 if __name__ == "__main__":

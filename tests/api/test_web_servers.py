@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from local.servers import ValkeyServer
-from tests.support.waiting import LONG
+from tests.support.waiting import LONG, wait_until
 from tests.support.web_server import TELLS_OF_WAITS, RawAnswer, WebServer
 
 BODY = json.dumps({"customer_name": "山田太郎", "total_amount": 83000})
@@ -98,6 +98,25 @@ def test_silent_connections_are_closed_while_others_are_served(
             with subtests.test(what):
                 for connection in connections:
                     assert not read_to_the_end(connection).startswith(b"HTTP/1.1 5")
+
+
+def test_connections_whose_answers_nobody_reads_are_closed(
+    database_url: str, valkey: ValkeyServer, tmp_path: Path
+) -> None:
+    """The first request of a process is one of them."""
+    with WebServer(database_url, valkey.url, tmp_path / "log", IDLE_TIMEOUT="1") as web, ExitStack() as stack:
+        for _ in range(16):
+            unread = stack.enter_context(socket.socket())
+            unread.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            unread.connect(("127.0.0.1", web.port))
+            unread.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100)
+        wait_until(lambda: established(web.port) == 0)
+
+
+def established(port: int) -> int:
+    """The server's connections, as /proc/net/tcp tells them: 01 is ESTABLISHED."""
+    lines = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines())
+    return sum((address, state) == (f"0100007F:{port:04X}", "01") for _, address, _, state, *_ in lines)
 
 
 def test_bodies_that_never_come_hold_no_thread_and_are_given_up(
