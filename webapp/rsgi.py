@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from granian.rsgi import ProtocolClosed, Scope  # type: ignore[attr-defined]  # its types leave the first out
-from werkzeug.exceptions import BadRequest, HTTPException, RequestTimeout
+from werkzeug.exceptions import BadRequest, RequestTimeout
 from werkzeug.test import run_wsgi_app
+
+from webapp.api.requests import TooManyChunks
 
 # More than the cores of a process, as requests wait: most of them for the disk at a commit, and up to half of them for
 # the read side (webapp/api/waiting.py).
 THREADS = 16
 
-MOST_PARTS = 2000  # of a body in chunks; each costs as much as a short request
+MOST_PARTS = 500  # of a body in chunks; each costs some 25 microseconds, and two switches of threads
 
 WITHOUT_PREFIX = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
 
@@ -25,7 +27,7 @@ WITHOUT_PREFIX = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LEN
 class Unread(io.RawIOBase):
     """Stands for a body that was given up. Reading it raises this error."""
 
-    def __init__(self, error: HTTPException) -> None:
+    def __init__(self, error: Exception) -> None:
         self._error = error
 
     def readinto(self, _: object) -> int:
@@ -70,7 +72,7 @@ class RsgiApplication:
             received.write(part)
             number += 1
             if number > MOST_PARTS:
-                return Unread(BadRequest())
+                return Unread(TooManyChunks(MOST_PARTS))
             if received.tell() >= self._largest_body:
                 break
         received.seek(0)

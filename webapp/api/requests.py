@@ -36,6 +36,13 @@ class BodyTooLarge(Exception):
         super().__init__(f"The body of this operation may have {limit} bytes.")
 
 
+class TooManyChunks(Exception):
+    """A body whose chunks would cost more than all that is in them."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"A body may have {most} chunks; send it with its length, or in larger ones.")
+
+
 class InvalidRequest(Exception):
     """`listed` are the first faults, each a JSON Pointer as a URI fragment (RFC 6901, section 6) and a detail."""
 

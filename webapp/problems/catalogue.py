@@ -33,7 +33,7 @@ from core.read_models.history import NoSuchVersion, NotPlacedYet
 from webapp.api.fields import EXAMPLE_ORDER_ID as ORDER_ID
 from webapp.api.headers import InvalidHeader, InvalidIdempotencyKey
 from webapp.api.json_text import InvalidJson, MalformedJson
-from webapp.api.requests import BodyTooLarge, InvalidRequest, UnsupportedMediaType
+from webapp.api.requests import BodyTooLarge, InvalidRequest, TooManyChunks, UnsupportedMediaType
 from webapp.gate.auth import FromAnotherSite, MissingKey, MissingScope, OnlyForThisMachine
 from webapp.gate.rate_limits import LimitReached
 from webapp.problems.problem import (
@@ -111,9 +111,9 @@ BAD_REQUEST = Problem(
     status=400,
     title="The request cannot be read",
     meaning="The HTTP request itself is malformed.",
-    what_to_do="Look at what is between the client and the service: the request arrived cut off or garbled.",
+    what_to_do="Look at what is between the client and the service: the request arrived cut off, garbled or in bits.",
     example=BadRequest(),
-    others=(HTTPException,),  # what else Werkzeug raises while it reads a request
+    others=(TooManyChunks, HTTPException),  # HTTPException: what else Werkzeug raises while it reads a request
 )
 
 KEY_REQUIRED = Problem(

@@ -123,7 +123,9 @@ def test_a_body_in_very_many_chunks_is_given_up_early(
     with nothing_stored(sessions):
         for path in ("/orders", f"/orders/{ready_to_confirm}/confirm"):
             waits_for_more = post(path, CHUNKED, body=chunks(PLACE.ljust(MOST_PARTS + 1), 1))
-            assert_problem(web.raw(waits_for_more), 400, "bad-request")
+            answer = web.raw(waits_for_more)
+            assert_problem(answer, 400, "bad-request")
+            assert f"may have {MOST_PARTS} chunks" in answer.document["detail"]
     most = post("/orders", CHUNKED, body=chunks(PLACE.ljust(MOST_PARTS - 1), 1) + LAST_CHUNK)
     assert web.raw(most).status == 201
 
