@@ -1,11 +1,12 @@
 """URLs of servers: what one says is honoured, or it is refused. No message quotes a URL, whose parts may be secret."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from psycopg import ProgrammingError
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import PGconn
 
 POSTGRESQL = ("postgresql", "postgres", "postgresql+psycopg", "postgresql+psycopg2")
 REDIS, RABBITMQ = ("redis", "rediss"), ("amqp", "amqps")
@@ -19,6 +20,10 @@ EXAMPLES = {
 # What kombu and the client for rate limits both take from a URL.
 TLS_OF_REDIS = {"ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile"}
 
+# What libpq reads only when it has found the server.
+NUMBERS = "connect_timeout keepalives keepalives_idle keepalives_interval keepalives_count tcp_user_timeout"
+NO_SOCKET = "/dev/null/orderlog"
+
 SET_BY_THE_SERVICE = re.compile(
     r"timezone|statement_timeout|lock_timeout|synchronous_commit|default_transaction_isolation", re.IGNORECASE
 )
@@ -29,14 +34,16 @@ class UnusableUrl(Exception):
 
 
 def scheme_of(url: str) -> str:
-    return url.partition("://")[0]
+    scheme, sign, _ = url.partition("://")
+    return scheme if sign else ""
 
 
 def parameters(url: str, schemes: Collection[str] = (*POSTGRESQL, *REDIS, *RABBITMQ)) -> dict[str, str]:
     """What the URL says, by libpq's names: `host`, `user`, `password` and so on; several hosts stand between commas.
     Raises UnusableUrl."""
-    try:
-        if scheme_of(url) not in schemes:
+    server, _, path = url.partition("://")[2].partition("?")[0].partition("/")
+    try:  # a password with an @ or a / of its own would be taken for a host, a port or a name
+        if scheme_of(url) not in schemes or re.search(r"\s", url) or server.count("@") > 1 or "@" in path:
             raise ValueError
         said = _of_postgresql(url) if scheme_of(url) in POSTGRESQL else _of_broker(urlsplit(url))
     except (ProgrammingError, ValueError) as error:
@@ -56,11 +63,24 @@ def _of_postgresql(url: str) -> dict[str, str]:
     hosts, ports = said.get("hostaddr", said.get("host", "")).split(","), said.get("port", "").split(",")
     if len(ports) not in (1, len(hosts)) or not all(port == "" or _is_port(port) for port in ports):
         raise ValueError
+    for name in said.keys() & set(NUMBERS.split()):
+        if not re.fullmatch(r"-?\d{1,9}", said[name], re.ASCII):
+            raise UnusableUrl(f"needs a whole number for {name}.")
+    if reason := _refused_by_libpq(said):
+        raise UnusableUrl(f"is refused by libpq: {reason}.")
     if clash := SET_BY_THE_SERVICE.search(said.get("options", "")):
         raise UnusableUrl(f"sets {clash[0]}, which the service sets itself.")
     if said.get("client_encoding", "UTF8").upper().replace("-", "") != "UTF8":
         raise UnusableUrl("asks for another client_encoding than UTF8.")
     return said
+
+
+def _refused_by_libpq(said: Mapping[str, str]) -> str:
+    """What it has against these options, before it calls a server: here one on a socket that does not exist."""
+    options = {name: value for name, value in said.items() if name not in ("hostaddr", "port")}
+    conninfo = make_conninfo("", **{**options, "host": NO_SOCKET})
+    told = PGconn.connect_start(conninfo.encode()).get_error_message()
+    return "" if NO_SOCKET in told else told
 
 
 def _of_broker(parts: SplitResult) -> dict[str, str]:

@@ -5,6 +5,7 @@ from sqlalchemy import text
 from sqlalchemy.dialects.postgresql.base import ischema_names
 
 from core.database import XID8, metadata
+from webapp.cli.common import database_faults
 from webapp.database import OWNER, db
 
 # Of the processes that start at once, one migrates and the others wait. Any number that nothing else locks will do.
@@ -22,7 +23,9 @@ def run_offline() -> None:
 
 
 def run_online() -> None:
-    with db.engines[OWNER].connect() as connection:
+    with database_faults():
+        connected = db.engines[OWNER].connect()
+    with connected as connection:
         context.configure(connection=connection, target_metadata=metadata)
         with context.begin_transaction():
             connection.execute(text("SET LOCAL statement_timeout = 0"))  # requests have one, migrations take their time

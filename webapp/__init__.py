@@ -1,10 +1,10 @@
 """The Flask side: JSON API and `flask` commands."""
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask
-from flask.cli import NoAppException
 from werkzeug.routing import BaseConverter
 
 from core import logs
@@ -29,11 +29,11 @@ class OrderIdConverter(BaseConverter):
 
 
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
-    """The application; connects to nothing yet. Raises NoAppException, which `flask` commands print as one sentence."""
+    """The application; connects to nothing yet. Raises SystemExit, so that whatever starts ends with one sentence."""
     try:
         settings, web = Settings.load(), WebSettings.load()
     except (MissingSetting, WrongSetting) as error:
-        raise NoAppException(str(error)) from error
+        sys.exit(f"orderlog: {error}")
     app = Flask(__name__, static_folder=None, template_folder="contract/templates")
     app.config.from_mapping(
         **database.configuration(settings, web),

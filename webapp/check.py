@@ -2,16 +2,14 @@
 
 import sys
 
-from flask.cli import NoAppException
-
+from core.database import UnusableDatabase
 from core.durability import report_dangers
 from webapp import create_app
 from webapp.database import sessions
 
 if __name__ == "__main__":
-    try:
-        app = create_app()
-    except NoAppException as error:
-        sys.exit(f"orderlog: {error}")
-    with app.app_context():
-        report_dangers(sessions())
+    with create_app().app_context():
+        try:
+            report_dangers(sessions())
+        except UnusableDatabase as error:
+            sys.exit(f"orderlog: {error}")

@@ -10,7 +10,7 @@ from granian.http import HTTP1Settings
 from granian.server import MPServer
 from werkzeug.utils import import_string
 
-from core.settings import WebSettings, WrongSetting
+from core.settings import MissingSetting, Settings, WebSettings, WrongSetting
 from webapp.rsgi import RsgiApplication
 
 LARGEST_HEAD = 16 * 1024  # bytes
@@ -43,7 +43,8 @@ def application(factory: str, web: WebSettings) -> RsgiApplication:
 
 if __name__ == "__main__":
     try:
+        Settings.load()  # which each process needs
         settings = WebSettings.load()
-    except WrongSetting as error:
+    except (MissingSetting, WrongSetting) as error:
         sys.exit(f"orderlog: {error}")
     server(settings).serve(target_loader=partial(application, sys.argv[1], settings), wrap_loader=False)
