@@ -6,14 +6,11 @@ a transaction: no setting, no prepared statement, no LISTEN, no lock.
 """
 
 import select
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from typing import Any
 
-from psycopg import Connection, Cursor, OperationalError
-from psycopg import Error as DriverError
-from psycopg.errors import ReadOnlySqlTransaction
-from psycopg.pq import TransactionStatus
+from psycopg import Connection, OperationalError
+from psycopg.errors import DuplicatePreparedStatement, InvalidSqlStatementName, ReadOnlySqlTransaction
 from pydantic_core import from_json
 from sqlalchemy import URL, Engine, ExceptionContext, MetaData, create_engine, event
 from sqlalchemy import Connection as SqlConnection
@@ -63,6 +60,12 @@ class UnusableDatabase(OperationalError):
     """A database that the service cannot work on; the message says what would do."""
 
 
+# What another connection may not meet: a primary that has become a replica keeps its connections, but another server
+# may have its name by now; and a pooler that was not found out loses prepared statements.
+LOST_STATEMENT = DuplicatePreparedStatement, InvalidSqlStatementName
+OF_THIS_CONNECTION = (ReadOnlySqlTransaction, *LOST_STATEMENT)
+
+
 class XID8(UserDefinedType[str]):
     """PostgreSQL's 64-bit transaction id, which never wraps round."""
 
@@ -96,6 +99,7 @@ def engine_options(
     def settle(connection: Connection[Any], record: ConnectionPoolEntry) -> None:
         encoding = connection.info.parameter_status("server_encoding")
         if encoding not in ("UTF8", None):
+            connection.close()
             raise UnusableDatabase(f"The database's encoding is {encoding}; make one with ENCODING 'UTF8'.")
         connection.autocommit = True
         if pooled or has_pooler(connection):
@@ -141,7 +145,7 @@ def refuse_dead(connection: Connection[Any], *_: object) -> None:
 def attend(engine: Engine) -> Engine:
     """Every engine of the service needs this: what its transactions begin with, and which connections it gives up."""
     event.listen(engine, "begin", _set_in_transaction)
-    event.listen(engine, "handle_error", _give_up_read_only)
+    event.listen(engine, "handle_error", _give_up)
     return engine
 
 
@@ -150,9 +154,8 @@ def _set_in_transaction(connection: SqlConnection) -> None:
         connection.exec_driver_sql(statement)
 
 
-def _give_up_read_only(context: ExceptionContext) -> None:
-    """A primary that has become a replica keeps its connections, but another server may have its name by now."""
-    if isinstance(context.original_exception, ReadOnlySqlTransaction):
+def _give_up(context: ExceptionContext) -> None:
+    if isinstance(context.original_exception, OF_THIS_CONNECTION):
         context.is_disconnect = True
 
 
@@ -181,82 +184,10 @@ def derived_session_factory(database_url: str, *, pooled: bool = False, **settin
 
 def driver_connection(session: Session) -> Connection[Any]:
     """The driver's connection that this session's transaction runs on, for statements that run often or need COPY."""
-    return _driver_connection(session.connection().connection)
+    return of_driver(session.connection().connection)
 
 
-def _driver_connection(pooled: PoolProxiedConnection) -> Connection[Any]:
-    # SQLAlchemy types it for every driver there is; the URLs here name psycopg's.
+def of_driver(pooled: PoolProxiedConnection) -> Connection[Any]:
+    """SQLAlchemy types it for every driver there is; the URLs here name psycopg's."""
     connection: Connection[Any] = pooled.driver_connection  # type: ignore[assignment]
     return connection
-
-
-class Statements:
-    """Each statement is a transaction of its own, and one round trip with it, on a connection behind a pooler."""
-
-    def __init__(self, connection: Connection[Any], settings: str) -> None:
-        self._connection = connection
-        self._settings = settings
-
-    def execute(self, query: str, parameters: Mapping[str, Any]) -> Cursor[Any]:
-        with _pipeline(self._connection, self._settings):
-            return self._connection.execute(query, parameters)
-
-
-@contextmanager
-def autocommitting(engine: Engine) -> Iterator[Connection[Any] | Statements]:
-    """A connection of the pool on which each statement is a transaction of its own, and so one round trip with it."""
-    with _taken(engine) as (connection, settings):
-        yield Statements(connection, settings) if settings else connection
-
-
-@contextmanager
-def transaction(engine: Engine, *, pipeline: bool) -> Iterator[Connection[Any]]:
-    """A transaction on a connection of the pool. In a pipeline its statements are sent together, BEGIN and COMMIT too,
-    and wait only where a result is fetched; COPY cannot be used then."""
-    with _taken(engine) as (connection, settings):
-        if pipeline:
-            with _pipeline(connection, settings):
-                yield connection
-            return
-        with connection.transaction():
-            if settings:
-                connection.execute(settings)
-            yield connection
-
-
-@contextmanager
-def _taken(engine: Engine) -> Iterator[tuple[Connection[Any], str | None]]:
-    """A connection of the pool in autocommit mode; and the statement that its transactions begin with, if pooled."""
-    pooled = engine.raw_connection()
-    connection = _driver_connection(pooled)
-    try:
-        connection.autocommit = True
-        yield connection, pooled.info.get(SET_IN_TRANSACTION)
-    except ReadOnlySqlTransaction:  # see _give_up_read_only
-        connection.close()
-        raise
-    finally:
-        if connection.closed or connection.info.transaction_status is not TransactionStatus.IDLE:
-            pooled.invalidate()
-        else:
-            connection.autocommit = False
-        pooled.close()
-
-
-@contextmanager
-def _pipeline(connection: Connection[Any], settings: str | None) -> Iterator[None]:
-    try:
-        with connection.pipeline() as statements:
-            try:
-                connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")  # psycopg's own BEGIN is waited for
-                if settings:
-                    connection.execute(settings)
-                yield
-                connection.execute("COMMIT")
-            except Exception:  # the server's or the block's: either leaves statements whose results nobody fetched
-                with suppress(DriverError):  # those that followed the one that failed; psycopg would log them
-                    statements.sync()
-                raise
-    finally:
-        if not connection.closed:
-            connection.rollback()

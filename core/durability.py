@@ -5,7 +5,8 @@ import logging
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
-from core.safe_errors import DATABASE_ERRORS, describe
+from core.database import UnusableDatabase
+from core.safe_errors import DATABASE_ERRORS, describe, original
 
 logger = logging.getLogger(__name__)
 
@@ -28,10 +29,12 @@ def dangers(session: Session) -> list[str]:
 
 
 def report_dangers(sessions: sessionmaker[Session]) -> None:
-    """Log them when a process starts; a database that is away is not waited for."""
+    """Log them when a process starts; a database that is away is not waited for. Raises UnusableDatabase."""
     try:
         with sessions.begin() as session:
             for danger in dangers(session):
                 logger.error(danger)
     except DATABASE_ERRORS as error:
+        if isinstance(unusable := original(error), UnusableDatabase):
+            raise unusable from error
         logger.warning("The database could not be asked whether it is durable (%s).", describe(error))

@@ -1,13 +1,14 @@
 """Log lines of workers and Beat: what each task is about is bound while it runs, and its end is one line."""
 
 import logging
+import sys
 import time
 from typing import Any
 
 from celery import signals
 
 from core import logs
-from core.database import session_factory
+from core.database import UnusableDatabase, session_factory
 from core.durability import report_dangers
 from worker.settings import settings
 
@@ -39,9 +40,12 @@ def hide_data(record: logging.LogRecord) -> bool:
 
 
 def say_dangers(**_: Any) -> None:
-    """Once, when the worker starts."""
+    """Once, when the worker starts. Raises SystemExit."""
     sessions = session_factory(settings().database_url, pooled=settings().pooled)
-    report_dangers(sessions)
+    try:
+        report_dangers(sessions)
+    except UnusableDatabase as error:
+        sys.exit(f"orderlog: {error}")
     sessions.kw["bind"].dispose()  # before the worker forks
 
 

@@ -11,7 +11,6 @@ from psycopg.errors import UniqueViolation
 from pydantic_core import to_json
 from sqlalchemy import Engine
 
-from core.database import Statements, autocommitting
 from core.event_sourcing.codec import decode, encode
 from core.event_sourcing.event_store import (
     NewEvent,
@@ -22,6 +21,7 @@ from core.event_sourcing.event_store import (
     WrongExpectedVersion,
 )
 from core.idempotency import IdempotencyKey, KeyUsed, KeyUsedForAnotherRequest, Outcome
+from core.transactions import Statements, autocommitting
 
 LAST_VERSION = 2**31 - 1  # that the column can hold
 COLUMNS = "position, aggregate_id, version, event_type, event_data, metadata, occurred_at"

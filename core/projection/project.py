@@ -7,7 +7,6 @@ from typing import Any
 from psycopg import Connection
 from sqlalchemy.orm import Session, sessionmaker
 
-from core.database import transaction
 from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.postgres_store import COLUMNS, recorded
 from core.event_sourcing.streams import require_next
@@ -15,6 +14,7 @@ from core.projection import writer
 from core.projection.announcements import announce_if_heard
 from core.projection.read_model import ReadModel, SomeRow, Values
 from core.safe_errors import is_transient
+from core.transactions import transaction
 
 EVENTS_AT_ONCE = 1000
 AGGREGATE_ID, VERSION = (COLUMNS.split(", ").index(name) for name in ("aggregate_id", "version"))

@@ -115,15 +115,24 @@ class RebuildPlan:
             self._holding.execute(HOLD_IN_TRANSACTION, {"rebuild_id": self.id})
         else:
             self._holding.execution_options(isolation_level="AUTOCOMMIT").execute(HOLD, {"rebuild_id": self.id})
-        with self._sessions.begin() as session:
-            session.execute(FORGET_ABANDONED)
-        with self._sessions.begin() as session:
-            session.execute(PLAN, {"rebuild_id": self.id, "size": EVENTS_PER_RANGE})
+        try:
+            with self._sessions.begin() as session:
+                session.execute(FORGET_ABANDONED)
+            with self._sessions.begin() as session:
+                session.execute(PLAN, {"rebuild_id": self.id, "size": EVENTS_PER_RANGE})
+        except BaseException:
+            self._let_go()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._sessions.begin() as session:
-            session.execute(delete(rebuild_ranges).where(rebuild_ranges.c.rebuild_id == self.id))
+        try:
+            with self._sessions.begin() as session:
+                session.execute(delete(rebuild_ranges).where(rebuild_ranges.c.rebuild_id == self.id))
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
         self._holding.invalidate()  # closes the connection: it must not go back into the pool with the lock
         self._holding.close()
 

@@ -13,13 +13,14 @@ import psycopg
 import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
-from core.database import autocommitting, connect, derived_session_factory, session_factory, transaction
+from core.database import connect, derived_session_factory, session_factory
 from core.event_sourcing.postgres_store import PostgresEventStore
 from core.projection.catch_up import catch_up
 from core.projection.rebuild import rebuild_next_range
 from core.projection.rebuild_plan import RebuildPlan
 from core.read_models.wiring import PROJECTORS
 from core.settings import Patience
+from core.transactions import autocommitting, transaction
 from local.servers import PostgresServer, ValkeyServer
 from tests.support.calls import place, read, send, show_everything
 from tests.support.databases import new_database

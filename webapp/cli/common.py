@@ -10,6 +10,7 @@ import click
 from flask import current_app
 from psycopg.errors import UndefinedColumn, UndefinedTable
 
+from core.database import UnusableDatabase
 from core.projection.read_model import ReadModel, Sums
 from core.read_models.wiring import PROJECTORS, SUMS
 from core.safe_errors import DATABASE_ERRORS, describe, escaped, original
@@ -44,6 +45,8 @@ def database_faults() -> Iterator[None]:
     try:
         yield
     except DATABASE_ERRORS as error:
+        if isinstance(original(error), UnusableDatabase):
+            raise click.ClickException(str(original(error))) from error
         unmigrated = isinstance(original(error), UndefinedTable | UndefinedColumn)
         advice = "is not migrated; run `flask db upgrade`" if unmigrated else "failed; run the command again"
         raise click.ClickException(f"The database {advice}. ({describe(error)})") from error

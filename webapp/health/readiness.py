@@ -20,6 +20,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from celeryconfig import task_queues
+from core.database import UnusableDatabase
 from core.durability import dangers
 from core.projection.status import OVERDUE, holders, last_catch_up, seconds_held_back, seconds_since_catch_up
 from core.read_models.wiring import PROJECTORS
@@ -105,6 +106,8 @@ def _ask(look: Callable[[Session], str]) -> str:
         session.rollback()
         if isinstance(original(error), InsufficientPrivilege):
             return f"{describe(error)}; run migrations/roles.sql as the owner of the tables"
+        if isinstance(original(error), UnusableDatabase):
+            return str(original(error))
         return AWAY
 
 
@@ -114,6 +117,9 @@ def _postgresql(session: Session) -> str:
     wanted, earlier = _migrations()
     if version in earlier:  # one that is not known here is a later release's, which is about to take over
         return f"the database is at migration {version}, not {wanted}; run `flask db upgrade`"
+    if session.execute(text("SHOW transaction_read_only")).scalar() == "on":
+        session.invalidate()  # it may be a setting of this connection, and the next look takes another one
+        return "PostgreSQL takes no changes: it is a replica, or default_transaction_read_only is on"
     return OK
 
 

@@ -19,6 +19,7 @@ from werkzeug.exceptions import (
 
 from core.api_keys import KeyRefused, Scope
 from core.command_handler import ConcurrentChange, OrderHasMovedOn
+from core.database import OF_THIS_CONNECTION
 from core.event_sourcing.codec import UnknownEventType
 from core.idempotency import KeyUsedForAnotherRequest
 from core.orders.errors import (
@@ -373,8 +374,8 @@ DATABASE_AWAY = Problem(
         "not done twice."
     ),
     example=psycopg.OperationalError(),
-    others=(psycopg.InterfaceError, UndefinedTable),
-    detail="The database does not answer; try again.",
+    others=(psycopg.InterfaceError, UndefinedTable, *OF_THIS_CONNECTION),
+    detail="The database does not answer, or takes no changes; try again.",
     headers=retry_after(2),
 )
 

@@ -4,6 +4,7 @@ import logging
 
 from flask import Flask, Response, current_app
 
+from core.database import LOST_STATEMENT
 from core.orders.errors import InvalidValue
 from core.safe_errors import describe, original
 from webapp.api.requests import InvalidRequest
@@ -33,4 +34,6 @@ def _log(problem: Problem, error: Exception) -> None:
     if problem is INTERNAL:
         logger.error("Unexpected error", exc_info=error)
     elif problem in (DATABASE_AWAY, DATABASE_BUSY):
-        logger.error("%s: %s", problem.title, describe(error))
+        lost = isinstance(original(error), LOST_STATEMENT)
+        advice = "; set DATABASE_POOLER=transaction if a pooler is between" if lost else ""
+        logger.error("%s: %s%s", problem.title, describe(error), advice)
