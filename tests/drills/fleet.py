@@ -15,6 +15,7 @@ import psutil
 from local.program import Program, procfile
 from local.supervisor import Supervisor
 from tests.support.make_run import ROOT, request
+from tests.support.pooler import POOLER, PgBouncer
 from tests.support.ports import own_port
 from tests.support.waiting import wait_until
 
@@ -57,7 +58,7 @@ class Keeper(threading.Thread):
 
 class Fleet:
     """`web_app` and `worker_app` name the service's own, but for its snapshots, or what a drill puts in their places;
-    `environment` is by process, such as "web-0"."""
+    `environment` is by process, such as "web-0". With TEST_POOLER they reach PostgreSQL through PgBouncer."""
 
     def __init__(
         self,
@@ -74,7 +75,9 @@ class Fleet:
     ) -> None:
         self.logs = folder
         self.database_url = database_url
-        self._common = _environment(database_url, broker_url)
+        self._pooler = PgBouncer(folder, database_url) if POOLER else None
+        self.service_url = self._pooler.of(database_url) if self._pooler else database_url
+        self._common = _environment(self.service_url, broker_url)
         self._environment = environment or {}
         self.ports = [own_port() for _ in range(webs)]
         commands = procfile(ROOT / "Procfile")
@@ -90,6 +93,8 @@ class Fleet:
         self.logs.mkdir(parents=True, exist_ok=True)
         self._keeper.start()
         try:
+            if self._pooler:
+                self._pooler.start()
             for kind, number in self._numbers.items():
                 for each in range(number):
                     self.start(f"{kind}-{each}")
@@ -102,6 +107,8 @@ class Fleet:
     def __exit__(self, *_: object) -> None:
         self._keeper.do(self._keeper.supervisor.stop, lambda _: True, 0.5)
         self._keeper.finish()
+        if self._pooler:
+            self._pooler.stop()
 
     def start(self, name: str) -> None:
         kind, number = name.split("-")

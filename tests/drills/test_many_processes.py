@@ -22,7 +22,7 @@ PATHS = ("/orders?limit=200", "/orders/statistics", "/orders/status/shipped?limi
 
 
 def rebuild(stack: Fleet, broker_url: str) -> None:
-    environment = {**os.environ, "DATABASE_URL": stack.database_url, "BROKER_URL": broker_url}
+    environment = {**os.environ, "DATABASE_URL": stack.service_url, "BROKER_URL": broker_url}
     command = [sys.executable, "-m", "flask", "rebuild", "--jobs", "2"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -41,6 +41,7 @@ class PgBouncer(Server):
             "auth_file": "users",
             "pool_mode": self._mode,
             "max_client_conn": str(MOST_CLIENTS),
+            "server_login_retry": "1",  # second; a PostgreSQL that is back is used soon
             "logfile": "",
             "pidfile": "",
         }
@@ -60,8 +61,9 @@ class PgBouncer(Server):
         return Program(name=self.name, command=command, cwd=self.folder, log=self.log, as_nobody=as_root)
 
     def answers(self) -> bool:
+        url = self._urls[0].set(database="postgres")  # which no test copies, so that it may be in use
         try:
-            psycopg.connect(self.of(self._urls[0].render_as_string(hide_password=False)), connect_timeout=1).close()
+            psycopg.connect(self.of(url.render_as_string(hide_password=False)), connect_timeout=1).close()
         except psycopg.OperationalError:
             return False
         return True
