@@ -76,9 +76,10 @@ def read_streams(session: Session, ids: Ids) -> Iterator[tuple[Any, ...]]:
     if not rows:
         return iter(())
     *head, event_data, metadata, occurred_at = zip(*rows, strict=True)
-    return zip(*head, _parsed(event_data), _parsed(metadata), occurred_at, strict=True)
+    return zip(*head, parsed(event_data), parsed(metadata), occurred_at, strict=True)
 
 
-def _parsed(texts: Iterable[str]) -> list[Any]:
+def parsed(texts: Iterable[str]) -> list[Any]:
+    """The values of JSON texts."""
     values: list[Any] = from_json(f"[{','.join(texts)}]")
     return values

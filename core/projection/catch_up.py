@@ -15,6 +15,7 @@ from sqlalchemy import BigInteger, Column, DateTime, Integer, Row, Table, Text, 
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.database import XID8, metadata
+from core.event_sourcing.feed import SETTLED_BELOW
 from core.event_sourcing.streams import IdList
 from core.projection.parking import project_patiently, retry_due
 from core.projection.project import Failure
@@ -49,12 +50,10 @@ OPEN_CHECKPOINT = text("""
 # Begins an epoch if the database was moved; so do the defaults of `events`, for whoever comes first.
 LOG_EPOCH = text("SELECT log_epoch()")
 
-# Transactions below this xmin have all ended, so nothing can still appear at or before what this returns. Those of
-# earlier epochs ended in another cluster.
-READ_SETTLED = text("""
+READ_SETTLED = text(f"""
     SELECT epoch, transaction_id::text, position, aggregate_id, version FROM events
     WHERE (epoch, transaction_id, position) > (:epoch, CAST(:transaction_id AS xid8), :position)
-      AND (epoch, transaction_id) < ((SELECT max(number) FROM log_epochs), pg_snapshot_xmin(pg_current_snapshot()))
+      AND (epoch, transaction_id) < ({SETTLED_BELOW})
     ORDER BY epoch, events.transaction_id, position
     LIMIT :batch
 """)
