@@ -47,7 +47,7 @@ def read_all(sessions: Sessions, after: Cursor = START, limit: int = 2, matching
 
 
 def names(page: FeedPage) -> list[str]:
-    return [f"{event.recorded.aggregate_id}/{event.recorded.version}" for event in page.events]
+    return [f"{event.order_id}/{event.version}" for event in page.events]
 
 
 def test_pages_follow_one_another_to_the_end(sessions: Sessions) -> None:

@@ -1,6 +1,7 @@
 """Stored events, written out in full in stored/: what the log holds must be readable for ever."""
 
 import json
+from dataclasses import fields
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.event_sourcing.codec import _DECODERS, UnknownEventType, decode, encode
+from core.event_sourcing import codec
+from core.event_sourcing.codec import _DECODERS, AMOUNTS, UnknownEventType, as_json, decode, encode
 from core.orders import values
 from core.orders.events import OrderEvent, OrderItemAdded, OrderPlaced
 from tests.support.examples import CANCELLED, CONFIRMED, LAPTOP_ADDED, NOON, ORDER_ID, PLACED, SHIPPED
@@ -115,3 +117,39 @@ def test_any_text_and_time_come_back_exactly(name: str, placed_at: datetime) -> 
     placed = OrderPlaced(order_id=ORDER_ID, customer_name=name, total_amount=Decimal("0.01"), placed_at=placed_at)
 
     assert through_json(placed) == placed
+
+
+# As other services get it.
+
+
+@every_stored_event
+def test_other_services_get_the_newest_form_with_amounts_as_numbers(event_type: str, schema_version: int) -> None:
+    text = as_json(event_type, schema_version, json.dumps(STORED[event_type, schema_version]))
+
+    expected = dict(encode(stored(event_type, schema_version)).data)
+    expected |= {name: Decimal(expected[name]) for name in AMOUNTS if name in expected}
+    assert json.loads(text, parse_float=Decimal) == expected
+    assert all(f"{expected[name]}" in text for name in AMOUNTS if name in expected)  # 10000.00 with both its zeros
+
+
+def test_every_amount_of_every_event_becomes_a_number() -> None:
+    assert {field.name for event in get_args(OrderEvent) for field in fields(event) if field.type is Decimal} == {
+        *AMOUNTS
+    }
+
+
+def test_an_older_form_is_brought_up_to_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(codec._DECODERS, ("OrderConfirmed", 0), lambda _: CONFIRMED)
+
+    assert json.loads(as_json("OrderConfirmed", 0, "{}")) == encode(CONFIRMED).data
+
+
+def test_text_that_looks_like_an_amount_stays_text() -> None:
+    data = json.dumps({"reason": 'a "total_amount": "1.00" b', "tracking_number": "total_amount"})
+
+    assert as_json("OrderCancelled", 1, data) == data
+
+
+def test_an_unknown_event_is_not_handed_on() -> None:
+    with pytest.raises(UnknownEventType):
+        as_json("OrderRefunded", 1, "{}")
