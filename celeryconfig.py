@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from kombu import Exchange, Queue
 
-imports = ["worker.tasks"]
+imports = ["worker.tasks", "worker.webhooks"]
 
 # Ids in JSON, nothing else; nobody waits for a result.
 task_serializer = "json"
@@ -14,12 +14,17 @@ accept_content = ["json"]
 task_ignore_result = True
 result_backend = None
 
-# Catch-up has a queue of its own: workers take from the two in turn, so that it does not wait behind hints.
+# Catch-up has a queue of its own: workers take from the two in turn, so that it does not wait behind hints. Webhooks
+# have one too, and a process of their own: the Procfile says who takes which.
 # RabbitMQ's own queues outlive it, as its later releases want all shared queues to; the hints in them need not.
 task_default_queue = "orderlog"
 task_default_delivery_mode = "transient"
-task_queues = [Queue(name, Exchange("orderlog"), routing_key=name) for name in ("orderlog", "orderlog.catch-up")]
-task_routes = {"worker.tasks.catch_up": {"queue": "orderlog.catch-up"}}
+QUEUES = ("orderlog", "orderlog.catch-up", "orderlog.webhooks")
+task_queues = [Queue(name, Exchange("orderlog"), routing_key=name) for name in QUEUES]
+task_routes = {
+    "worker.tasks.catch_up": {"queue": "orderlog.catch-up"},
+    "worker.webhooks.*": {"queue": "orderlog.webhooks"},
+}
 worker_send_task_events = True  # Flower shows tasks from these
 task_send_sent_event = False
 worker_hijack_root_logger = True
@@ -44,6 +49,7 @@ worker_cancel_long_running_tasks_on_connection_loss = False
 # A catch-up that nobody took is dropped in the end, so that few of them wait for workers that come back. Whether it is
 # too old the worker tells by its own clock from the time that Beat gave, and the clocks of two machines may differ.
 CATCH_UP_SECONDS = 2.0
+DISPATCH_SECONDS = 1.0
 PRUNE_SECONDS = 3600.0
 CLOCKS_DIFFER = 300.0  # seconds, at the most
 SOON = {"timeout": 3, "confirm_timeout": 3}  # seconds, for RabbitMQ to take it
@@ -53,6 +59,16 @@ beat_schedule = {
         "schedule": CATCH_UP_SECONDS,
         "last_run_at": datetime(2026, 1, 1, tzinfo=UTC),  # so it is due as soon as Beat starts
         "options": {"expires": CATCH_UP_SECONDS + CLOCKS_DIFFER, **SOON},
+    },
+    "dispatch-webhooks": {
+        "task": "worker.webhooks.dispatch_webhooks",
+        "schedule": DISPATCH_SECONDS,
+        "options": {"expires": DISPATCH_SECONDS + CLOCKS_DIFFER, **SOON},
+    },
+    "prune-webhook-deliveries": {
+        "task": "worker.webhooks.prune_webhook_deliveries",
+        "schedule": PRUNE_SECONDS,
+        "options": {"expires": PRUNE_SECONDS + CLOCKS_DIFFER, **SOON},
     },
     "prune-idempotency-keys": {
         "task": "worker.tasks.prune_idempotency_keys",

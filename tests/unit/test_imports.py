@@ -17,6 +17,7 @@ LAYERS = "Imports run webapp -> worker -> core"
 CORE = "core knows no web framework, no task queue and no broker"
 DOMAIN = "The domain knows nothing else of core, nor the database"
 WRITE_SIDE = "Writing and reading are apart: the write side knows no read model"
+WEBHOOKS = "Webhooks come from the log alone: they know no read model and no projection"
 PROJECTION = "Projection knows no read model and no rule of orders"
 
 BREACHES = [
@@ -32,6 +33,8 @@ BREACHES = [
     ("core/command_handler.py", "import core.read_models.summary", WRITE_SIDE),
     ("core/projection/catch_up.py", "from core.read_models.wiring import PROJECTORS", PROJECTION),
     ("core/projection/writer.py", "from core.orders.order import Status", PROJECTION),
+    ("core/webhooks/delivering.py", "from core.projection.catch_up import alone", WEBHOOKS),
+    ("core/webhooks/endpoints.py", "import core.read_models.summary", WEBHOOKS),
 ]
 
 

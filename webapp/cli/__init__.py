@@ -8,8 +8,19 @@ from webapp.cli.parked import parked_group
 from webapp.cli.rebuild import rebuild_command
 from webapp.cli.status import status_command
 from webapp.cli.verify import verify_command
+from webapp.cli.webhooks import webhooks_group
+
+COMMANDS = (
+    api_keys_group,
+    catch_up_command,
+    parked_group,
+    rebuild_command,
+    status_command,
+    verify_command,
+    webhooks_group,
+)
 
 
 def init_app(app: Flask) -> None:
-    for command in (api_keys_group, catch_up_command, parked_group, rebuild_command, status_command, verify_command):
+    for command in COMMANDS:
         app.cli.add_command(command)

@@ -1,0 +1,1 @@
+"""Webhooks: telling other services of events, from the log. The log is the outbox."""

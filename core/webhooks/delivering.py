@@ -1,0 +1,242 @@
+"""From the log to receivers: at least once, in the order of versions within an order, orders side by side.
+
+`dispatch` notes in `webhook_orders` what a checkpoint passes; `deliver` sends one event and notes what came of it. No
+database connection is held meanwhile. Both may run anywhere, any number of times at once.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+from uuid import UUID, uuid5
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session, sessionmaker
+from uuid_utils.compat import uuid7
+
+from core.event_sourcing.cloud_events import MEDIA_TYPE, cloud_event, event_id
+from core.event_sourcing.feed import SETTLED_BELOW, FeedEvent
+from core.safe_errors import describe
+from core.webhooks.sending import TOTAL, Answer, Sender, signed
+
+logger = logging.getLogger(__name__)
+
+BATCH = 10_000  # events that one dispatch looks at
+AT_ONCE = 4  # orders of one endpoint
+MANY_FAILING = 5  # from so many failing orders on, one at once
+LEASE = 4 * TOTAL  # seconds after which a sender that has said nothing counts as dead
+GONE = 410
+HEADERS = {"Content-Type": MEDIA_TYPE, "User-Agent": "Orderlog"}
+
+MINUTE, HOUR = 60, 3600
+PAUSES = (5, 30, 2 * MINUTE, 10 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 4 * HOUR, 8 * HOUR)  # seconds; then the last
+JITTER = 0.2
+PATIENCE = 3 * 24 * HOUR  # seconds from the first failure to the last attempt
+
+DUE = "next_attempt_at <= now() AND (taken_until IS NULL OR taken_until <= now())"
+
+# How many more of the endpoint's orders may be sent now.
+ROOM = f"""
+    (CASE WHEN (SELECT count(*) FROM (
+        SELECT FROM webhook_orders
+        WHERE webhook_id = webhooks.id AND failing_since IS NOT NULL AND next_attempt_at IS NOT NULL
+        LIMIT {MANY_FAILING}) AS failing) < {MANY_FAILING} THEN {AT_ONCE} ELSE 1 END
+    - (SELECT count(*) FROM webhook_orders WHERE webhook_id = webhooks.id AND taken_until > now()))
+"""
+
+LOOK = text(f"""
+    SELECT id,
+           EXISTS (
+               SELECT FROM events
+               WHERE (epoch, transaction_id, position) > (webhooks.epoch, webhooks.transaction_id, webhooks.position)
+                 AND (epoch, transaction_id) < ({SETTLED_BELOW})) AS has_news,
+           least({ROOM}, (SELECT count(*) FROM (
+               SELECT FROM webhook_orders WHERE webhook_id = webhooks.id AND {DUE} LIMIT {AT_ONCE}) AS due)) AS due
+    FROM webhooks WHERE enabled
+""")
+
+# An order that is parked stays so.
+DISPATCH = text(f"""
+    WITH endpoint AS MATERIALIZED (
+        SELECT * FROM webhooks WHERE id = :id AND enabled FOR NO KEY UPDATE SKIP LOCKED
+    ), batch AS MATERIALIZED (
+        SELECT events.* FROM endpoint CROSS JOIN LATERAL (
+            SELECT epoch, transaction_id, position, aggregate_id, version, event_type FROM events
+            WHERE (epoch, transaction_id, position) > (endpoint.epoch, endpoint.transaction_id, endpoint.position)
+              AND (epoch, transaction_id) < ({SETTLED_BELOW})
+            ORDER BY epoch, transaction_id, position
+            LIMIT {BATCH}
+        ) AS events
+    ), noted AS (
+        INSERT INTO webhook_orders AS known (webhook_id, order_id, next_version, last_version)
+        SELECT :id, aggregate_id, min(version), max(version) FROM batch
+        WHERE (SELECT cardinality(types) = 0 OR event_type = ANY(types) FROM endpoint)
+        GROUP BY aggregate_id ORDER BY aggregate_id
+        ON CONFLICT (webhook_id, order_id) DO UPDATE
+        SET next_version = least(known.next_version, excluded.next_version),
+            last_version = greatest(known.last_version, excluded.last_version)
+        RETURNING 1
+    ), moved AS (
+        UPDATE webhooks SET (epoch, transaction_id, position) = (
+            SELECT epoch, transaction_id, position FROM batch
+            ORDER BY epoch DESC, transaction_id DESC, position DESC LIMIT 1)
+        WHERE id = :id AND EXISTS (SELECT FROM batch)
+    )
+    SELECT count(*) FROM noted
+""")
+
+# Whoever takes an order of the endpoint does so alone, so that its limit holds: TAKE sees what others took before.
+OPEN = text("""
+    SELECT url, types,
+           array_remove(ARRAY[secret, CASE WHEN previous_until > now() THEN previous_secret END], NULL) AS secrets
+    FROM webhooks WHERE id = :id AND enabled FOR NO KEY UPDATE
+""")
+
+TAKE = text(f"""
+    UPDATE webhook_orders SET taken_until = now() + make_interval(secs => {LEASE})
+    WHERE webhook_id = :id AND order_id = (
+        SELECT order_id FROM webhook_orders
+        WHERE webhook_id = :id AND {DUE} AND (SELECT {ROOM} FROM webhooks WHERE id = :id) > 0
+        ORDER BY next_attempt_at LIMIT 1)
+    RETURNING order_id, next_version, last_version, attempts, taken_until
+""")
+
+NEXT_EVENT = text("""
+    SELECT epoch, transaction_id::text::bigint, position, aggregate_id, version, event_type, event_data::text, metadata,
+           occurred_at
+    FROM events
+    WHERE aggregate_id = :order_id AND version BETWEEN :next_version AND :last_version
+      AND (cardinality(CAST(:types AS text[])) = 0 OR event_type = ANY(:types))
+    ORDER BY version LIMIT 1
+""")
+
+# What follows names the order as it was taken: if somebody else has taken it since, nothing happens.
+OURS = "webhook_id = :webhook_id AND order_id = :order_id AND taken_until = :taken_until"
+
+DONE = text(f"""
+    DELETE FROM webhook_orders WHERE {OURS} AND next_version = :next_version AND last_version = :version
+    RETURNING order_id
+""")
+
+# It may have been set back meanwhile, by a redelivery.
+ADVANCE = text(f"""
+    UPDATE webhook_orders
+    SET next_version = CASE WHEN next_version = :next_version THEN :version + 1 ELSE next_version END,
+        next_attempt_at = now(), taken_until = NULL, attempts = 0, failing_since = NULL, error = NULL
+    WHERE {OURS}
+""")
+
+POSTPONE = text(f"""
+    UPDATE webhook_orders
+    SET attempts = attempts + 1, failing_since = coalesce(failing_since, now()), taken_until = NULL, error = :error,
+        next_attempt_at = CASE
+            WHEN now() + make_interval(secs => :pause)
+               < coalesce(failing_since, now()) + make_interval(secs => {PATIENCE})
+            THEN now() + make_interval(secs => :pause) END
+    WHERE {OURS}
+    RETURNING next_attempt_at IS NULL AS parked
+""")
+
+DISABLE = text("""
+    UPDATE webhooks SET enabled = false, disabled_because = :because, updated_at = now() WHERE id = :webhook_id
+""")
+
+NOTE = text("""
+    INSERT INTO webhook_deliveries
+        (id, webhook_id, order_id, version, event_type, attempted_at, duration_ms, status, error, answer)
+    VALUES
+        (:id, :webhook_id, :order_id, :version, :event_type, :attempted_at, :duration_ms, :status, :error, :text)
+""")
+
+PRUNE = text("DELETE FROM webhook_deliveries WHERE attempted_at < now() - interval '30 days' RETURNING id")
+
+
+def pause(attempts: int) -> float:
+    """The seconds to wait after so many failures, jittered by a fifth."""
+    return PAUSES[min(attempts, len(PAUSES)) - 1] * random.uniform(1 - JITTER, 1 + JITTER)
+
+
+def message_id(webhook_id: str, event: str) -> str:
+    """The same for each attempt to bring the event of this id to this endpoint."""
+    return f"msg_{uuid5(UUID(webhook_id), event).hex}"
+
+
+def dispatch(sessions: sessionmaker[Session]) -> dict[str, int]:
+    """Note for every endpoint what is new; returns how many of its orders can be sent now."""
+    with sessions.begin() as session:
+        endpoints = session.execute(LOOK).all()
+    ready = {}
+    for endpoint in endpoints:
+        ready[endpoint.id] = endpoint.due
+        if endpoint.has_news:
+            with sessions.begin() as session:
+                noted = session.execute(DISPATCH, {"id": endpoint.id}).scalar_one()
+            ready[endpoint.id] = max(endpoint.due, min(noted, AT_ONCE))
+    return ready
+
+
+class Taken(NamedTuple):
+    """An event to be sent, and its order as it was taken."""
+
+    webhook_id: str
+    url: str
+    secrets: Sequence[str]
+    next_version: int
+    attempts: int
+    taken_until: datetime
+    event: FeedEvent
+
+
+def deliver(sessions: sessionmaker[Session], sender: Sender, webhook_id: str) -> bool:
+    """Send the next event of one of the endpoint's orders; False if none is due, or enough are being sent."""
+    with sessions.begin() as session:
+        taken = _take(session, webhook_id)
+    if taken is None:
+        return False
+    began, clock = datetime.now(UTC), time.monotonic()
+    try:
+        body = cloud_event(taken.event)
+        headers = signed(message_id(webhook_id, event_id(taken.event)), body, taken.secrets, began)
+        answer = sender.post(taken.url, {**HEADERS, **headers}, body)
+    except Exception as error:  # whatever it is, such as an event that is unknown here, other orders go on
+        answer = Answer(None, describe(error))
+    with sessions.begin() as session:
+        _note(session, taken, answer, began, time.monotonic() - clock)
+    return True
+
+
+def _take(session: Session, webhook_id: str) -> Taken | None:
+    endpoint = session.execute(OPEN, {"id": webhook_id}).one_or_none()
+    while endpoint and (order := session.execute(TAKE, {"id": webhook_id}).one_or_none()):
+        event = session.execute(NEXT_EVENT, {**order._asdict(), "types": endpoint.types}).one_or_none()
+        if event is not None:
+            of_order = order.next_version, order.attempts, order.taken_until
+            return Taken(webhook_id, endpoint.url, endpoint.secrets, *of_order, FeedEvent(*event))
+        session.execute(DONE, {**order._asdict(), "webhook_id": webhook_id, "version": order.last_version})
+    return None
+
+
+def _note(session: Session, taken: Taken, answer: Answer, began: datetime, seconds: float) -> None:
+    order_id, version = taken.event.order_id, taken.event.version
+    ours = {"webhook_id": taken.webhook_id, "order_id": order_id, "taken_until": taken.taken_until, "version": version}
+    attempt = {"id": uuid7(), "attempted_at": began, "duration_ms": round(seconds * 1000)}
+    session.execute(NOTE, {**ours, **attempt, "event_type": taken.event.event_type, **answer._asdict()})
+    if answer.is_good:
+        reached = {**ours, "next_version": taken.next_version}
+        if session.execute(DONE, reached).one_or_none() is None:
+            session.execute(ADVANCE, reached)
+        return
+    failed = {**ours, "error": answer.error or f"answered {answer.status}", "pause": pause(taken.attempts + 1)}
+    postponed = session.execute(POSTPONE, failed).one_or_none()
+    if postponed is not None and postponed.parked:
+        logger.error("Parked: webhook %s does not take order %s version %d.", taken.webhook_id, order_id, version)
+    if answer.status == GONE:
+        session.execute(DISABLE, {"webhook_id": taken.webhook_id, "because": "it answered 410 Gone"})
+        logger.error("Webhook %s answered 410 Gone and is disabled.", taken.webhook_id)
+
+
+def prune(session: Session) -> int:
+    """Forget the attempts of more than 30 days ago; returns how many."""
+    return len(session.execute(PRUNE).all())

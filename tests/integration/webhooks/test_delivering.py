@@ -1,0 +1,371 @@
+"""What is in the log reaches every endpoint at least once, in order per order; one that fails delays no other."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session, sessionmaker
+from standardwebhooks.webhooks import Webhook
+
+from core.event_sourcing.feed import START
+from core.webhooks import delivering, endpoints
+from core.webhooks.delivering import AT_ONCE, MANY_FAILING, deliver, dispatch
+from core.webhooks.sending import Answer, Sender
+from tests.support.examples import CANCELLED, CONFIRMED, LAPTOP_ADDED, LIFE, MICE_ADDED, PLACED
+from tests.support.read_side import append_placed, place_many, run, store, value
+from tests.support.receiver import Behave, Receiver, answer
+from tests.support.streams import append
+from tests.support.waiting import wait_until
+
+Sessions = sessionmaker[Session]
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as receiver:
+        yield receiver
+
+
+def listen(sessions: Sessions, receiver: Receiver, *types: str) -> str:
+    """The id of a new endpoint, which begins at the end of the log."""
+    with sessions.begin() as session:
+        return endpoints.create(session, receiver.url, "", types, enabled=True)[0].id
+
+
+def secret_of(sessions: Sessions, webhook_id: str) -> str:
+    return str(value(sessions, f"SELECT secret FROM webhooks WHERE id = '{webhook_id}'"))
+
+
+def deliver_all(sessions: Sessions) -> int:
+    """What is due now, of every endpoint; returns how many attempts that were."""
+    attempts = 0
+    with Sender(development=True) as sender:
+        for webhook_id in dispatch(sessions):
+            while deliver(sessions, sender, webhook_id):
+                attempts += 1
+    return attempts
+
+
+def let_time_pass(sessions: Sessions, hours: float = 100) -> None:
+    """For what is written down of the orders: the next attempt is due."""
+    past = f"- interval '{hours} hours'"
+    run(
+        sessions,
+        f"UPDATE webhook_orders SET next_attempt_at = next_attempt_at {past}, failing_since = failing_since {past},"
+        f" taken_until = taken_until {past}",
+    )
+
+
+def refuse_order(receiver: Receiver, order_id: str) -> Behave:
+    def behave(handler: BaseHTTPRequestHandler) -> None:
+        answer(500 if receiver.got[-1].event["subject"] == order_id else 200)(handler)
+
+    return behave
+
+
+def test_every_event_after_the_endpoint_was_made_comes_in_order_and_signed(
+    sessions: Sessions, receiver: Receiver
+) -> None:
+    append_placed(sessions, "BEFORE")
+    webhook_id = listen(sessions, receiver)
+    append(sessions, LIFE, order_id="A")
+    append_placed(sessions, "B")
+
+    assert deliver_all(sessions) == 6
+
+    assert receiver.versions == {"A": [1, 2, 3, 4, 5], "B": [1]}
+    for got in receiver.got:
+        verified = Webhook(secret_of(sessions, webhook_id)).verify(got.body, got.headers)
+        assert verified["specversion"] == "1.0"
+        assert got.headers["Content-Type"] == "application/cloudevents+json"
+    assert len({got.headers["webhook-id"] for got in receiver.got}) == 6
+    assert value(sessions, "SELECT count(*) FROM webhook_orders") == 0
+    assert value(sessions, "SELECT count(*) FROM webhook_deliveries WHERE status = 204 AND error IS NULL") == 6
+    assert receiver.connections == 1
+    assert deliver_all(sessions) == 0
+
+
+def test_an_event_in_an_open_transaction_is_waited_for_and_not_passed(sessions: Sessions, receiver: Receiver) -> None:
+    listen(sessions, receiver)
+    with sessions() as open_session:
+        open_session.execute(text("SELECT pg_current_xact_id()"))
+        append_placed(sessions, "LATER")
+        assert deliver_all(sessions) == 0
+        open_session.rollback()
+    assert deliver_all(sessions) == 1
+
+
+def test_only_the_types_that_were_asked_for_come(sessions: Sessions, receiver: Receiver) -> None:
+    listen(sessions, receiver, "OrderConfirmed", "OrderCancelled")
+    append(sessions, [PLACED, LAPTOP_ADDED, MICE_ADDED, CONFIRMED], order_id="A")
+    append(sessions, [PLACED, CANCELLED], order_id="B")
+    append_placed(sessions, "C")
+
+    assert deliver_all(sessions) == 2
+    assert receiver.versions == {"A": [4], "B": [2]}
+
+
+def test_types_that_nobody_wants_any_more_are_passed_over(sessions: Sessions, receiver: Receiver) -> None:
+    webhook_id = listen(sessions, receiver)
+    append(sessions, LIFE, order_id="A")
+    dispatch(sessions)
+    with sessions.begin() as session:
+        endpoints.change(session, webhook_id, {"types": ["OrderShipped"]})
+
+    assert deliver_all(sessions) == 1
+    assert receiver.versions == {"A": [5]}
+
+
+def test_an_order_that_fails_is_tried_again_from_where_it_stopped_and_delays_no_other(
+    sessions: Sessions, receiver: Receiver
+) -> None:
+    listen(sessions, receiver)
+    append(sessions, LIFE, order_id="A")
+    append(sessions, LIFE, order_id="B")
+    receiver.behave = refuse_order(receiver, "A")
+
+    deliver_all(sessions)
+
+    assert receiver.versions == {"A": [1], "B": [1, 2, 3, 4, 5]}
+    first = receiver.got[0].headers["webhook-id"]
+    assert value(sessions, "SELECT error FROM webhook_orders") == "answered 500"
+    assert deliver_all(sessions) == 0  # it is not due
+    receiver.behave = answer(200)
+    let_time_pass(sessions, 0.01)
+    deliver_all(sessions)
+    assert receiver.versions["A"] == [1, 1, 2, 3, 4, 5]
+    assert receiver.got[6].headers["webhook-id"] == first
+    assert value(sessions, "SELECT count(*) FROM webhook_orders") == 0
+
+
+def test_an_order_that_fails_for_three_days_is_parked_until_somebody_retries(
+    sessions: Sessions, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    webhook_id = listen(sessions, receiver)
+    append_placed(sessions, "A")
+    receiver.behave = answer(503)
+    deliver_all(sessions)
+    let_time_pass(sessions, 71)
+    deliver_all(sessions)
+    assert "Parked" not in caplog.text
+
+    let_time_pass(sessions)
+    assert deliver_all(sessions) == 1
+    assert f"Parked: webhook {webhook_id} does not take order A version 1." in caplog.text
+    append(sessions, [LAPTOP_ADDED], order_id="A", after=1)
+    let_time_pass(sessions)
+    assert deliver_all(sessions) == 0
+
+    receiver.behave = answer(200)
+    with sessions.begin() as session:
+        assert endpoints.waiting(session, webhook_id) == {"waiting": 1, "parked": 1, "failing": 0}
+        assert endpoints.retry(session, webhook_id) == 1
+    assert deliver_all(sessions) == 2
+    assert receiver.versions == {"A": [1, 1, 1, 1, 2]}
+
+
+def test_the_endpoint_that_answers_410_is_disabled_and_misses_nothing_when_it_is_enabled(
+    sessions: Sessions, receiver: Receiver
+) -> None:
+    webhook_id = listen(sessions, receiver)
+    append_placed(sessions, "A")
+    receiver.behave = answer(410)
+    deliver_all(sessions)
+    with sessions.begin() as session:
+        disabled = endpoints.find(session, webhook_id)
+    assert not disabled.enabled
+    assert disabled.disabled_because == "it answered 410 Gone"
+
+    append_placed(sessions, "B")
+    let_time_pass(sessions)
+    assert deliver_all(sessions) == 0
+    receiver.behave = answer(200)
+    with sessions.begin() as session:
+        assert endpoints.change(session, webhook_id, {"enabled": True}).disabled_because is None
+    assert deliver_all(sessions) == 2
+    assert receiver.versions == {"A": [1, 1], "B": [1]}
+
+
+def test_after_a_rotation_both_secrets_sign_for_a_day(sessions: Sessions, receiver: Receiver) -> None:
+    webhook_id = listen(sessions, receiver)
+    old = secret_of(sessions, webhook_id)
+    with sessions.begin() as session:
+        new = endpoints.rotate(session, webhook_id)
+    append_placed(sessions, "A")
+    deliver_all(sessions)
+    for secret in (old, new):
+        Webhook(secret).verify(receiver.got[0].body, receiver.got[0].headers)
+    assert len(receiver.got[0].headers["webhook-signature"].split(" ")) == 2
+
+    run(sessions, "UPDATE webhooks SET previous_until = previous_until - interval '24 hours'")
+    append_placed(sessions, "B")
+    deliver_all(sessions)
+    Webhook(new).verify(receiver.got[1].body, receiver.got[1].headers)
+    assert len(receiver.got[1].headers["webhook-signature"].split(" ")) == 1
+
+
+def test_an_event_that_this_release_cannot_read_delays_its_own_order_only(
+    sessions: Sessions, receiver: Receiver
+) -> None:
+    listen(sessions, receiver)
+    store(sessions, "A", 1, "OrderRefunded")
+    append_placed(sessions, "B")
+
+    assert deliver_all(sessions) == 2
+    assert receiver.versions == {"B": [1]}
+    assert "OrderRefunded" in value(sessions, "SELECT error FROM webhook_deliveries WHERE status IS NULL")
+
+
+# How many at once.
+
+
+def slow(receiver: Receiver, release: threading.Event) -> None:
+    def wait(handler: BaseHTTPRequestHandler) -> None:
+        assert release.wait(30)
+        answer(204)(handler)
+
+    receiver.behave = wait
+
+
+@pytest.mark.parametrize(("failing", "at_once"), [(0, AT_ONCE), (MANY_FAILING - 1, AT_ONCE), (MANY_FAILING, 1)])
+def test_an_endpoint_gets_few_orders_at_once_and_one_while_many_fail(
+    sessions: Sessions, receiver: Receiver, failing: int, at_once: int
+) -> None:
+    webhook_id = listen(sessions, receiver)
+    if failing:
+        place_many(sessions, failing)
+        receiver.behave = answer(500)
+        deliver_all(sessions)
+    receiver.got.clear()
+    release = threading.Event()
+    slow(receiver, release)
+    append_placed(sessions, *(f"ORDER-{number}" for number in range(8)))
+    assert dispatch(sessions)[webhook_id] == AT_ONCE
+
+    def send() -> bool:
+        with Sender(development=True) as sender:
+            return deliver(sessions, sender, webhook_id)
+
+    with ThreadPoolExecutor(8) as threads:
+        sent = [threads.submit(send) for _ in range(8)]
+        wait_until(lambda: len(receiver.got) == at_once)
+        wait_until(lambda: sum(each.done() for each in sent) == 8 - at_once)
+        assert dispatch(sessions)[webhook_id] == 0
+        release.set()
+        assert sorted(each.result() for each in sent) == [False] * (8 - at_once) + [True] * at_once
+    assert len(receiver.got) == at_once
+
+
+def test_no_database_connection_is_held_while_a_receiver_is_slow(sessions: Sessions, receiver: Receiver) -> None:
+    webhook_id = listen(sessions, receiver)
+    release = threading.Event()
+    slow(receiver, release)
+    append_placed(sessions, "A")
+    dispatch(sessions)
+    with ThreadPoolExecutor(1) as threads, Sender(development=True) as sender:
+        sent = threads.submit(deliver, sessions, sender, webhook_id)
+        wait_until(lambda: receiver.got)
+        assert sessions.kw["bind"].pool.checkedout() == 0
+        release.set()
+        assert sent.result()
+
+
+def test_what_a_sender_that_died_had_taken_is_taken_again(sessions: Sessions, receiver: Receiver) -> None:
+    webhook_id = listen(sessions, receiver)
+    append_placed(sessions, "A")
+    dispatch(sessions)
+    with sessions.begin() as session:
+        assert delivering._take(session, webhook_id)
+    assert deliver_all(sessions) == 0
+
+    let_time_pass(sessions, 0.1)
+    assert deliver_all(sessions) == 1
+
+
+def test_a_sender_that_was_given_up_changes_nothing_any_more(sessions: Sessions, receiver: Receiver) -> None:
+    webhook_id = listen(sessions, receiver)
+    append(sessions, LIFE, order_id="A")
+    dispatch(sessions)
+    with sessions.begin() as session:
+        late = delivering._take(session, webhook_id)
+    assert late is not None
+    let_time_pass(sessions, 0.1)
+    with sessions.begin() as session:
+        assert delivering._take(session, webhook_id)
+
+    now = datetime.now(UTC) - timedelta(minutes=1)
+    for given_up in (Answer(200, None), Answer(None, "gone")):
+        with sessions.begin() as session:
+            delivering._note(session, late, given_up, now, 60.0)
+    assert value(sessions, "SELECT next_version FROM webhook_orders WHERE taken_until > now() AND attempts = 0") == 1
+
+
+# Again.
+
+
+def test_one_event_can_be_sent_again_with_the_same_id(sessions: Sessions, receiver: Receiver) -> None:
+    webhook_id = listen(sessions, receiver)
+    append(sessions, LIFE, order_id="A")
+    deliver_all(sessions)
+    with sessions.begin() as session:
+        endpoints.redeliver(session, webhook_id, "A", 3)
+        with pytest.raises(endpoints.NoSuchEvent):
+            endpoints.redeliver(session, webhook_id, "A", 6)
+
+    assert deliver_all(sessions) == 1
+    assert receiver.versions == {"A": [1, 2, 3, 4, 5, 3]}
+    assert receiver.got[5].headers["webhook-id"] == receiver.got[2].headers["webhook-id"]
+
+
+def test_an_event_that_is_sent_again_while_its_order_is_being_sent_comes_again(
+    sessions: Sessions, receiver: Receiver
+) -> None:
+    webhook_id = listen(sessions, receiver)
+    append(sessions, LIFE[:2], order_id="A")
+    deliver_all(sessions)
+    append(sessions, LIFE[2:4], order_id="A", after=2)
+
+    def redeliver_meanwhile(handler: BaseHTTPRequestHandler) -> None:
+        receiver.behave = answer(200)
+        with sessions.begin() as session:
+            endpoints.redeliver(session, webhook_id, "A", 2)
+        answer(200)(handler)
+
+    receiver.behave = redeliver_meanwhile
+    deliver_all(sessions)
+
+    assert receiver.versions == {"A": [1, 2, 3, 2, 3, 4]}
+
+
+def test_everything_can_be_sent_again_and_a_new_endpoint_can_begin_at_the_beginning(
+    sessions: Sessions, receiver: Receiver
+) -> None:
+    webhook_id = listen(sessions, receiver)
+    append(sessions, LIFE, order_id="A")
+    deliver_all(sessions)
+    with sessions.begin() as session:
+        endpoints.redeliver_after(session, webhook_id, START)
+    deliver_all(sessions)
+    assert receiver.versions == {"A": [1, 2, 3, 4, 5] * 2}
+
+    with sessions.begin() as session:
+        endpoints.create(session, receiver.url, "", [], enabled=True, after=START)
+    deliver_all(sessions)
+    assert receiver.versions == {"A": [1, 2, 3, 4, 5] * 3}
+
+
+def test_attempts_are_forgotten_after_thirty_days(sessions: Sessions, receiver: Receiver) -> None:
+    listen(sessions, receiver)
+    append_placed(sessions, "A", "B")
+    deliver_all(sessions)
+    run(
+        sessions,
+        "UPDATE webhook_deliveries SET attempted_at = attempted_at - interval '30 days' WHERE order_id = 'A'",
+    )
+    with sessions.begin() as session:
+        assert delivering.prune(session) == 1
+    assert value(sessions, "SELECT order_id FROM webhook_deliveries") == "B"

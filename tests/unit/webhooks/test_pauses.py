@@ -1,0 +1,38 @@
+"""The pauses between attempts grow, differ from one another, and end after three days."""
+
+from itertools import accumulate, pairwise
+
+import pytest
+
+from core.webhooks.delivering import JITTER, PATIENCE, PAUSES, message_id, pause
+
+DAY = 24 * 3600
+
+
+@pytest.mark.parametrize(("attempts", "seconds"), [*enumerate(PAUSES, start=1), (10, PAUSES[-1]), (10**6, PAUSES[-1])])
+def test_a_pause_is_jittered_by_a_fifth(attempts: int, seconds: float) -> None:
+    drawn = [pause(attempts) for _ in range(200)]
+
+    assert all(seconds * (1 - JITTER) <= each <= seconds * (1 + JITTER) for each in drawn)
+    assert max(drawn) - min(drawn) > seconds * JITTER
+
+
+def test_the_longest_of_a_pause_is_shorter_than_the_shortest_of_the_next() -> None:
+    for shorter, longer in pairwise(PAUSES):
+        assert shorter * (1 + JITTER) < longer * (1 - JITTER)
+
+
+def test_there_are_seventeen_attempts_in_three_days() -> None:
+    pauses = [*PAUSES, *[PAUSES[-1]] * 10]
+
+    assert PATIENCE == 3 * DAY
+    assert 1 + sum(after < PATIENCE for after in accumulate(pauses)) == 17
+
+
+def test_a_message_has_one_id_per_endpoint_and_event() -> None:
+    one, other = "019a5e3c-2b1f-7c40-9d51-7a2f5f3b8c1e", "019a5e3c-2b1f-7c40-9d51-7a2f5f3b8c1f"
+    ids = [message_id(webhook, event) for webhook in (one, other) for event in ("A/1", "A/2")]
+
+    assert len(set(ids)) == 4
+    assert ids == [message_id(webhook, event) for webhook in (one, other) for event in ("A/1", "A/2")]
+    assert all("." not in each for each in ids)

@@ -1,0 +1,49 @@
+"""The tasks of webhooks. They carry ids, and may be lost or repeated; what is to be sent stands in the database.
+
+They have a queue and a process of their own, so that a slow receiver keeps no order from being projected."""
+
+import logging
+import time
+from functools import cache
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from core.database import derived_session_factory
+from core.webhooks import delivering
+from core.webhooks.sending import Sender
+from worker.app import app
+from worker.broker import SOON
+from worker.settings import settings
+
+logger = logging.getLogger(__name__)
+
+LONGEST_RUN = 5.0  # seconds; then other endpoints' tasks come first
+
+
+@cache
+def sessions() -> sessionmaker[Session]:
+    return derived_session_factory(settings().database_url)
+
+
+@app.task
+def dispatch_webhooks() -> None:
+    """Note for every endpoint what is new, and have it sent; Beat sends this every second."""
+    for webhook_id, orders in delivering.dispatch(sessions()).items():
+        for _ in range(orders):
+            deliver_webhook.apply_async((webhook_id,), **SOON)
+
+
+@app.task
+def deliver_webhook(webhook_id: str) -> None:
+    """Send what is due to one endpoint, one event after the other."""
+    until = time.monotonic() + LONGEST_RUN
+    with Sender(development=settings().development) as sender:
+        while delivering.deliver(sessions(), sender, webhook_id) and time.monotonic() < until:
+            pass
+
+
+@app.task
+def prune_webhook_deliveries() -> None:
+    """Forget the attempts of more than 30 days ago; Beat sends this."""
+    with sessions().begin() as session:
+        logger.info("%d attempts of webhooks are forgotten.", delivering.prune(session))
