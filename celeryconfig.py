@@ -23,7 +23,8 @@ QUEUES = ("orderlog", "orderlog.catch-up", "orderlog.webhooks")
 task_queues = [Queue(name, Exchange("orderlog"), routing_key=name) for name in QUEUES]
 task_routes = {
     "worker.tasks.catch_up": {"queue": "orderlog.catch-up"},
-    "worker.webhooks.*": {"queue": "orderlog.webhooks"},
+    "worker.webhooks.dispatch_webhooks": {"queue": "orderlog.webhooks"},
+    "worker.webhooks.deliver_webhook": {"queue": "orderlog.webhooks"},
 }
 worker_send_task_events = True  # Flower shows tasks from these
 task_send_sent_event = False
@@ -65,8 +66,8 @@ beat_schedule = {
         "schedule": DISPATCH_SECONDS,
         "options": {"expires": DISPATCH_SECONDS + CLOCKS_DIFFER, **SOON},
     },
-    "prune-webhook-deliveries": {
-        "task": "worker.webhooks.prune_webhook_deliveries",
+    "prune-webhooks": {
+        "task": "worker.webhooks.prune_webhooks",
         "schedule": PRUNE_SECONDS,
         "options": {"expires": PRUNE_SECONDS + CLOCKS_DIFFER, **SOON},
     },

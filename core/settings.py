@@ -63,6 +63,7 @@ class Settings:
     idempotency_hours: int = 24
     log_format: str = "json"
     log_level: str = "INFO"
+    development: bool = False  # webhooks may go to this machine, and over http
 
     @classmethod
     def load(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
@@ -91,6 +92,7 @@ class Settings:
             idempotency_hours=int(number("IDEMPOTENCY_HOURS", environment, "24", *HOURS)),
             log_format=log_format(environment),
             log_level=choice("LOG_LEVEL", environment, "INFO", "DEBUG", "WARNING", "ERROR"),
+            development=choice("ORDERLOG_AUTH", environment, "on", OFF) == OFF,
         )
 
     @property

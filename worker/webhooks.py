@@ -43,7 +43,11 @@ def deliver_webhook(webhook_id: str) -> None:
 
 
 @app.task
-def prune_webhook_deliveries() -> None:
-    """Forget the attempts of more than 30 days ago; Beat sends this."""
+def prune_webhooks() -> None:
+    """Forget the attempts of more than 30 days ago, and tasks that no process of webhooks took; Beat sends this."""
     with sessions().begin() as session:
         logger.info("%d attempts of webhooks are forgotten.", delivering.prune(session))
+    with app.connection_for_write() as connection:
+        waiting = app.amqp.queues["orderlog.webhooks"](connection)
+        waiting.declare()
+        waiting.purge()  # Beat's next one asks for all that is due

@@ -1,4 +1,4 @@
-"""The web, worker and beat processes of one drill, by the Procfile's own commands; what dies is started again."""
+"""The processes of one drill, by the Procfile's own commands; what dies is started again."""
 
 import os
 import queue
@@ -69,6 +69,7 @@ class Fleet:
         webs: int = 1,
         workers: int = 2,
         beats: int = 1,
+        webhooks: int = 0,
         web_app: str = "tests.drills.factories:early_snapshots",
         worker_app: str = "worker.app",
         environment: Mapping[str, Mapping[str, str]] | None = None,
@@ -84,9 +85,10 @@ class Fleet:
         self._commands = {
             "web": commands["web"].replace("webapp:create_app", web_app),
             "worker": commands["worker"].replace("worker.app", worker_app),
+            "webhooks": commands["webhooks"].replace("worker.app", worker_app),
             "beat": commands["beat"].replace("worker.app", worker_app),
         }
-        self._numbers = {"web": webs, "worker": workers, "beat": beats}
+        self._numbers = {"web": webs, "worker": workers, "webhooks": webhooks, "beat": beats}
         self._keeper = Keeper()
 
     def __enter__(self) -> Self:
@@ -113,7 +115,7 @@ class Fleet:
     def start(self, name: str) -> None:
         kind, number = name.split("-")
         own = {"PORT": str(self.ports[int(number)])} if kind == "web" else {}
-        command = self._commands[kind] + (f" --hostname {name}@%h" if kind == "worker" else "")
+        command = self._commands[kind] + (f" --hostname {name}@%h" if kind in ("worker", "webhooks") else "")
         program = Program(
             name=name,
             command=["sh", "-c", command],
