@@ -187,3 +187,29 @@ def decide(order: Order, command: commands.OrderChange, now: datetime, max_items
             order.ship(tracking_number=command.tracking_number, now=now)
         case _:
             assert_never(command)
+
+
+def asked_for(event: OrderEvent) -> tuple[commands.OrderCommand, datetime]:
+    """The command that would record this event, and when: carrying it out checks a fact that comes from elsewhere."""
+    text = values.without_controls
+    match event:
+        case OrderPlaced(order_id=order_id):
+            name, amount = text(event.customer_name), event.total_amount
+            return commands.PlaceOrder(order_id=order_id, customer_name=name, total_amount=amount), event.placed_at
+        case OrderItemAdded(order_id=order_id):
+            item = commands.AddOrderItem(
+                order_id=order_id,
+                product_name=text(event.product_name),
+                quantity=event.quantity,
+                unit_price=event.unit_price,
+            )
+            return item, event.added_at
+        case OrderConfirmed(order_id=order_id):
+            return commands.ConfirmOrder(order_id=order_id), event.confirmed_at
+        case OrderCancelled(order_id=order_id):
+            return commands.CancelOrder(order_id=order_id, reason=text(event.reason)), event.cancelled_at
+        case OrderShipped(order_id=order_id):
+            number = text(event.tracking_number)
+            return commands.ShipOrder(order_id=order_id, tracking_number=number), event.shipped_at
+        case _:
+            assert_never(event)

@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal
+from typing import Any
 
 from core.orders.errors import InvalidValue
 
@@ -97,6 +98,20 @@ def moment(value: datetime | None) -> datetime:
     return value.astimezone(UTC)
 
 
+def storable(field: str, value: object) -> str:
+    """Text that PostgreSQL stores."""
+    if not isinstance(value, str):
+        raise InvalidValue(field, "must be a string")
+    if "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        raise InvalidValue(field, "must not contain NUL characters or lone surrogates")
+    return value
+
+
+def without_controls(value: object) -> Any:
+    """What commands accept of a text that an event of long ago may hold."""
+    return re.sub(f"[{CONTROLS}]", "", value) if isinstance(value, str) else value
+
+
 def _plain(field: str, value: object, longest: int, refused: str = CONTROLS, called: str = "control characters") -> str:
     checked = _text(field, value, longest)
     if re.search(f"[{refused}]", checked):
@@ -105,13 +120,9 @@ def _plain(field: str, value: object, longest: int, refused: str = CONTROLS, cal
 
 
 def _text(field: str, value: object, longest: int) -> str:
-    if not isinstance(value, str):
-        raise InvalidValue(field, "must be a string")
-    if len(value) > longest:  # before anything looks at each character
+    if isinstance(value, str) and len(value) > longest:  # before anything looks at each character
         raise InvalidValue(field, f"must be at most {longest} characters long")
-    # PostgreSQL stores neither of the two.
-    if "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value):
-        raise InvalidValue(field, "must not contain NUL characters or lone surrogates")
+    value = storable(field, value)
     if not any(character.isprintable() and character != " " for character in value):
         raise InvalidValue(field, "must not be blank")
     return value

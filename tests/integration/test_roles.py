@@ -96,18 +96,22 @@ def test_a_table_of_a_later_migration_is_open_to_the_service(owner_url: str, rol
         assert session.execute("DELETE FROM sales_per_day RETURNING sold").fetchone() == (1,)
 
 
-def test_every_command_and_the_operating_commands_work(role_app: Flask) -> None:
+def test_every_command_and_the_operating_commands_work(role_app: Flask, tmp_path: Path) -> None:
     client, run = role_app.test_client(), role_app.test_cli_runner().invoke
     order_id = order_after(client, "add_item", "confirm_order", "ship_order")
     order_after(client, "cancel_order")
 
-    for command in ("catch-up", "rebuild", "verify", "verify --repair", "status", "parked list", "api-keys list"):
+    commands = ("catch-up", "rebuild", "verify", "verify --repair", "status", "parked list", "api-keys list")
+    for command in (*commands, f"events export {tmp_path}/log", f"events import {tmp_path}/log"):
         ran = run(args=command.split())
         assert ran.exit_code == 0, (command, ran.output)
 
     assert read(client.get(f"/orders/{order_id}"))["status"] == "shipped"
     assert read(client.get("/readyz"))["checks"]["postgresql"] == "ok"
     assert run(args=["rebuild", "--dry-run"]).exit_code == 0
+    more = (tmp_path / "log").read_text().replace(order_id, "ORDER-001")
+    ran = run(args=["events", "import", "-"], input=more)
+    assert ran.stdout.startswith("4 events imported, 2 were there already"), ran.output
 
 
 def test_its_keys_are_read_but_made_by_the_owner(

@@ -4,6 +4,7 @@ from flask import Flask
 
 from webapp.cli.api_keys import api_keys_group
 from webapp.cli.catch_up import catch_up_command
+from webapp.cli.events import events_group
 from webapp.cli.parked import parked_group
 from webapp.cli.rebuild import rebuild_command
 from webapp.cli.status import status_command
@@ -13,6 +14,7 @@ from webapp.cli.webhooks import webhooks_group
 COMMANDS = (
     api_keys_group,
     catch_up_command,
+    events_group,
     parked_group,
     rebuild_command,
     status_command,
