@@ -38,6 +38,7 @@ class Scope(StrEnum):
 
     ORDERS_READ = "orders:read"
     ORDERS_WRITE = "orders:write"
+    EVENTS_READ = "events:read"
 
 
 class KeyRefused(Exception):

@@ -58,6 +58,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.url_map.merge_slashes = False
     app.extensions[commands.ENQUEUER] = Enqueuer()
     app.extensions[waiting.WAITS] = waiting.Waits(settings.listen_url, replays=settings.replica_url is not None)
+    app.extensions[waiting.FEED_WAITS] = waiting.feed_waits(settings.listen_url)
     app.extensions[READINESS] = Readiness(app.config["READINESS_SECONDS"])
     database.init_app(app)
     _guard(app, web)

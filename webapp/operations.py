@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from webapp.api import audit, commands, queries
+from webapp.api import audit, commands, events, queries
 from webapp.api.operation import Operation
 from webapp.contract import pages
 from webapp.health import probes
@@ -11,6 +11,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *commands.OPERATIONS,
     *queries.OPERATIONS,
     *audit.OPERATIONS,
+    *events.OPERATIONS,
     *probes.OPERATIONS,
     *pages.OPERATIONS,
 )

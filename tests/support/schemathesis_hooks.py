@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.generation.meta import TestPhase
 
+from core.event_sourcing import feed
 from core.read_models.summary import PageEnd
 from webapp.api.cursor import encode_cursor
 from webapp.api.header_fields import IDEMPOTENCY_KEY, REQUEST_HEADERS
@@ -23,6 +24,7 @@ without_tag = cycle([True, True, True, True, False])
 
 schemathesis.openapi.format("date-time", times.map(datetime.isoformat))
 schemathesis.openapi.format("cursor", cursors)
+schemathesis.openapi.format("feed-cursor", st.just(feed.encode(feed.START)))
 
 
 @schemathesis.hook

@@ -3,10 +3,13 @@
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator, WithJsonSchema
 
+from core.event_sourcing import feed
+from core.event_sourcing.codec import EVENT_TYPES
 from core.orders import values
 from core.orders.errors import InvalidValue
 from core.orders.order import Status
@@ -17,6 +20,7 @@ JsonSchema = dict[str, Any]
 
 STATUSES = [status.value for status in Status]
 MOST_PER_PAGE = 200
+MOST_OF_FEED = 1000
 LARGEST_COUNT = 10**18 - 1
 
 _RFC3339 = re.compile(
@@ -42,11 +46,13 @@ ORDER_ID: JsonSchema = {"type": "string", "pattern": f"^{values.ORDER_ID}$"}
 QUANTITY: JsonSchema = {"type": "integer", "minimum": 1, "maximum": values.LARGEST_QUANTITY}
 COUNT: JsonSchema = {"type": "integer", "minimum": 1}
 COUNT_AS_TEXT: JsonSchema = {"type": "string", "pattern": "^[1-9][0-9]{0,17}$"}
+EVENT_TYPE: JsonSchema = {"type": "string", "enum": list(EVENT_TYPES)}
 STATUS: JsonSchema = {"type": "string", "enum": STATUSES}
 TIME: JsonSchema = {"type": "string", "format": "date-time"}
 
 EXAMPLE_ORDER_ID = "019a5e3c-2b1f-7c40-9d51-7a2f5f3b8c1e"
 EXAMPLE_TIME = "2026-01-31T09:00:00Z"
+EXAMPLE_CURSOR = feed.encode(feed.Cursor(1, 1042, 43, "5f4a0c1c9b7d1556"))
 
 ORDER_ID_IN_PATH: JsonSchema = {
     "order_id": {
@@ -84,10 +90,16 @@ NumberOfOrders = Annotated[int, described({"type": "integer", "minimum": 0}, "A 
 # Parameters of queries, which come as text.
 
 
-def _page_size(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= MOST_PER_PAGE:
-        raise InvalidValue("limit", f"must be a whole number from 1 to {MOST_PER_PAGE}")
+def _page_size(text: str, most: int = MOST_PER_PAGE) -> int:
+    if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= most:
+        raise InvalidValue("limit", f"must be a whole number from 1 to {most}")
     return int(text)
+
+
+def _event_type(text: str) -> str:
+    if text not in EVENT_TYPES:
+        raise InvalidValue("type", f"must be one of {', '.join(EVENT_TYPES)}")
+    return text
 
 
 def _status(text: str) -> str:
@@ -159,3 +171,25 @@ Cursor = Annotated[
     # A format of our own: what an earlier answer gave.
     described({"type": "string", "format": "cursor"}, "The `next_cursor` of the page before."),
 ]
+
+# Parameters of the feed.
+
+FeedPageSize = Annotated[
+    int,
+    BeforeValidator(partial(_page_size, most=MOST_OF_FEED)),
+    described({"type": "integer", "minimum": 1, "maximum": MOST_OF_FEED}, "How many per page.", 100),
+]
+FeedCursor = Annotated[
+    feed.Cursor,
+    PlainValidator(feed.decode),
+    described(
+        {"type": "string", "format": "feed-cursor"},
+        "The `next_cursor` of an earlier page; without it, from the first event on.",
+    ),
+]
+EventType = Annotated[str, PlainValidator(_event_type), described(EVENT_TYPE, "A type of events.", "OrderPlaced")]
+OfOrder = Annotated[
+    str, PlainValidator(values.order_id), described(ORDER_ID, "Only events of this order.", EXAMPLE_ORDER_ID)
+]
+HappenedFrom = Annotated[datetime, PlainValidator(_time), described(TIME, "Happened then or later.", EXAMPLE_TIME)]
+HappenedBefore = Annotated[datetime, PlainValidator(_time), described(TIME, "Happened before then.", EXAMPLE_TIME)]

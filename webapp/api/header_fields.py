@@ -41,7 +41,7 @@ REQUEST_HEADERS: dict[str, Schema] = {
     },
     PREFER: {
         "description": f"`wait=N` waits up to N seconds, {LONGEST_WAIT} at the most, until the read models show it"
-        " (RFC 7240).",
+        " or the feed has news (RFC 7240).",
         "schema": {"type": "string"},
         "example": "wait=5",
     },
@@ -54,6 +54,7 @@ REQUEST_HEADERS: dict[str, Schema] = {
 }
 
 ETAG = "ETag"
+LINK = "Link"
 LOCATION = "Location"
 IDEMPOTENT_REPLAYED = "Idempotent-Replayed"
 PREFERENCE_APPLIED = "Preference-Applied"
@@ -65,6 +66,7 @@ WWW_AUTHENTICATE = "WWW-Authenticate"
 
 ANSWER_HEADERS: dict[str, Schema] = {
     ETAG: _answer("The order's version.", {"type": "string", "pattern": '^"[1-9][0-9]*"$'}, '"2"'),
+    LINK: _answer("The next page (RFC 8288).", {"type": "string"}, '</events?after=MS43LjIu&limit=100>; rel="next"'),
     LOCATION: _answer("Where the new order is.", {"type": "string"}, "/orders/019a5e3c-2b1f-7c40-9d51-7a2f5f3b8c1e"),
     IDEMPOTENT_REPLAYED: _answer(
         "This is the answer of an earlier request with this key.", {"const": "true"}, "true", required=False

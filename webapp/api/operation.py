@@ -15,10 +15,11 @@ from webapp.gate.auth import OPEN
 from webapp.problems import catalogue as problems
 from webapp.problems.problem import Problem
 
-COMMANDS, QUERIES, SERVICE = "Commands", "Queries", "Service"
+COMMANDS, QUERIES, EVENTS, SERVICE = "Commands", "Queries", "Events", "Service"
 TAGS: Mapping[Scope | Literal["open"], str] = {
     Scope.ORDERS_WRITE: COMMANDS,
     Scope.ORDERS_READ: QUERIES,
+    Scope.EVENTS_READ: EVENTS,
     OPEN: SERVICE,
 }
 
@@ -51,11 +52,14 @@ NO_OPERATION = (*EVERYWHERE, problems.NOT_FOUND, problems.METHOD_NOT_ALLOWED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A good answer. `model` is None if it is not JSON; `media_types` is empty if it has no content."""
+    """A good answer. `model` is None if it is not JSON; `media_types` is empty if it has no content.
+
+    `batch_of` is what a media type that ends in "batch+json" lists."""
 
     description: str
     status: int = 200
     model: type[BaseModel] | None = None
+    batch_of: type[BaseModel] | None = None
     media_types: tuple[str, ...] = ("application/json",)
     headers: tuple[str, ...] = ()
     example: object = None

@@ -1,6 +1,6 @@
 """Reading requests: every fault of a body or query is found at once."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -96,12 +96,15 @@ def read_body(model: type[SomeModel], *, optional: bool = False) -> SomeModel:
     return _validate(model, value, json_text.repeated(value))
 
 
-def read_query(model: type[SomeModel]) -> SomeModel:
-    """The query string. Raises InvalidRequest."""
+def read_query(model: type[SomeModel], repeatable: Collection[str] = ()) -> SomeModel:
+    """The query string; parameters that are `repeatable` become lists. Raises InvalidRequest."""
     if request.query_string.count(b"&") >= MOST_PARAMETERS:
         raise InvalidRequest([("#", f"must not have over {MOST_PARAMETERS} parameters")])
-    repeated = [(name,) for name, values in request.args.lists() if len(values) > 1]
-    return _validate(model, request.args.to_dict(), repeated)
+    given = dict(request.args.lists())
+    repeated = [(name,) for name, values in given.items() if len(values) > 1 and name not in repeatable]
+    return _validate(
+        model, {name: values if name in repeatable else values[0] for name, values in given.items()}, repeated
+    )
 
 
 def _validate(model: type[SomeModel], value: object, repeated: Iterable[json_text.Path] = ()) -> SomeModel:

@@ -16,7 +16,7 @@ from typing import Any
 
 import psycopg
 from flask import current_app
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, sessionmaker
 
 from core.database import connection_arguments, has_pooler
 from core.projection.announcements import EVERY_ORDER, listen
@@ -35,6 +35,9 @@ WAITS = "orderlog-waits"
 LISTENER = "orderlog listener"
 MOST_WAITS = 8  # at a time in one process, half of its threads; above, requests answer as if their time were over
 RECHECK_SECONDS = 1.0  # the longest pause between two questions
+FEED_WAITS = "orderlog-feed-waits"
+MOST_FEED_WAITS = 4  # beside the others, so that followers never take what commands may use, nor the last threads
+FEED_RECHECK_SECONDS = 0.2  # what an event costs whose projection is late; nothing else tells of it
 LONGER = 1.5  # so that a lag of a replica is at most half as long again
 FIRST_RECHECK_SECONDS = 0.005  # where no news comes, or comes before a replica shows it
 RECONNECT_SECONDS = 1.0
@@ -67,16 +70,33 @@ def position_is_shown(name: str, position: int, seconds: float) -> bool:
     return waits.until(is_shown, EVERY_ORDER, seconds)
 
 
+def feed_has_news(question: Callable[[Session], bool], seconds: float) -> bool:
+    """Whether the answer is yes within these seconds; it is asked on the primary, where the events are."""
+    waits: Waits = current_app.extensions[FEED_WAITS]
+    return waits.until(question, EVERY_ORDER, seconds)
+
+
 class Waits:
     """The waiting requests of a process, and the thread that wakes them. Make it after any fork.
 
     `listen_url` is None where only a pooler can be reached; `replays` says that news comes before it can be seen. After
-    news a request asks again at once, and then after longer and longer pauses."""
+    news a request asks again at once, and then after longer and longer pauses up to `longest`. `most` may wait at a
+    time."""
 
-    def __init__(self, listen_url: str | None, *, replays: bool = False) -> None:
+    def __init__(
+        self,
+        listen_url: str | None,
+        *,
+        replays: bool = False,
+        longest: float = RECHECK_SECONDS,
+        most: int = MOST_WAITS,
+        ask_in: Callable[[], sessionmaker[Session]] = read_sessions,
+    ) -> None:
         self._url = listen_url
-        self._recheck = FIRST_RECHECK_SECONDS if replays or listen_url is None else RECHECK_SECONDS
-        self._room = threading.BoundedSemaphore(MOST_WAITS)
+        self._recheck = FIRST_RECHECK_SECONDS if replays or listen_url is None else longest
+        self._longest = longest
+        self._ask_in = ask_in
+        self._room = threading.BoundedSemaphore(most)
         self._waiting: dict[str, set[threading.Event]] = defaultdict(set)
         self._lock = threading.Lock()
         self._listener: threading.Thread | None = None
@@ -84,19 +104,19 @@ class Waits:
     def until(self, question: Callable[[Session], bool], order_id: str, seconds: float) -> bool:
         """Whether the answer is yes within these seconds; it may change with each projection of this order, or of any
         for EVERY_ORDER."""
-        if _says_yes(question):
+        if self._says_yes(question):
             return True
         if not seconds or not self._room.acquire(blocking=False):
             return False
         deadline, pause = time.monotonic() + seconds, self._recheck
         try:
             with self._news_of(order_id) as news:
-                while not _says_yes(question):
+                while not self._says_yes(question):
                     left = deadline - time.monotonic()
                     if left <= 0:
                         return False
                     told = news.wait(min(left, pause))
-                    pause = self._recheck if told else min(pause * LONGER, RECHECK_SECONDS)
+                    pause = self._recheck if told else min(pause * LONGER, self._longest)
                     news.clear()
                 return True
         finally:
@@ -108,10 +128,8 @@ class Waits:
         news = threading.Event()
         with self._lock:
             self._waiting[order_id].add(news)
-            listens = (
-                self._listener is not None and self._listener.is_alive()
-            )  # an error that _listen does not catch ends it
-            if self._url and not listens:
+            # An error that _listen does not catch ends it.
+            if self._url and (self._listener is None or not self._listener.is_alive()):
                 self._listener = threading.Thread(target=self._listen, name="listen", daemon=True)
                 self._listener.start()
         try:
@@ -156,12 +174,16 @@ class Waits:
                 for news in self._waiting.get(order_id, ()):
                     news.set()
 
+    def _says_yes(self, question: Callable[[Session], bool]) -> bool:
+        """The answer, in a transaction of its own; a database that is away does not say yes."""
+        try:
+            with self._ask_in().begin() as session:
+                return question(session)
+        except DATABASE_ERRORS as error:
+            logger.warning("A waiting request could not read what it waits for, and tries again (%s).", describe(error))
+            return False
 
-def _says_yes(question: Callable[[Session], bool]) -> bool:
-    """The answer, in a transaction of its own; a database that is away does not say yes."""
-    try:
-        with read_sessions().begin() as session:
-            return question(session)
-    except DATABASE_ERRORS as error:
-        logger.warning("A waiting request could not read its read model, and will try again (%s).", describe(error))
-        return False
+
+def feed_waits(listen_url: str | None) -> Waits:
+    """Those of followers, which look again and again: an event that no worker projects must not be late."""
+    return Waits(listen_url, longest=FEED_RECHECK_SECONDS, most=MOST_FEED_WAITS, ask_in=sessions)

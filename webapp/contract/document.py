@@ -117,6 +117,8 @@ def _answer(answer: Answer) -> Json:
 
 
 def _content(answer: Answer, media_type: str) -> Json:
+    if answer.batch_of is not None and media_type.endswith("batch+json"):
+        return {"schema": {"type": "array", "items": reference(schema_name(answer.batch_of))}}
     if media_type != "application/json":
         return {"schema": {"type": "string"}}
     schema = {"type": "object"} if answer.model is None else reference(schema_name(answer.model))
@@ -165,7 +167,7 @@ def _component(header: str) -> str:
 
 
 def _security_scheme() -> Json:
-    scopes = f"`{Scope.ORDERS_READ}` to read, `{Scope.ORDERS_WRITE}` to send commands"
+    scopes = f"`{Scope.ORDERS_READ}` to read, `{Scope.ORDERS_WRITE}` to send commands, `{Scope.EVENTS_READ}` to follow"
     return {
         "type": "http",
         "scheme": "bearer",

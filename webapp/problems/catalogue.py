@@ -21,6 +21,7 @@ from core.api_keys import KeyRefused, Scope
 from core.command_handler import ConcurrentChange, OrderHasMovedOn
 from core.database import OF_THIS_CONNECTION
 from core.event_sourcing.codec import UnknownEventType
+from core.event_sourcing.feed import CursorOfAnotherLog
 from core.idempotency import KeyUsedForAnotherRequest
 from core.orders.errors import (
     OrderAlreadyPlaced,
@@ -276,6 +277,21 @@ NOT_PLACED_YET = Problem(
     example=NotPlacedYet(ORDER_ID, datetime(2026, 1, 31, 9, tzinfo=UTC)),
 )
 
+CURSOR_OF_ANOTHER_LOG = Problem(
+    slug="cursor-of-another-log",
+    status=410,
+    title="The cursor's place in the log is gone",
+    meaning=(
+        "The event that the cursor stands on is not in the log: the database was restored from an older backup, and"
+        " places are given out again. Going on from there could skip events, so it is refused for ever."
+    ),
+    what_to_do=(
+        "Start again without `after`, and pass over the events whose `id` you have. To read less, add `from` with a"
+        " time before the backup was made. Drop what you have of events that do not come again."
+    ),
+    example=CursorOfAnotherLog(),
+)
+
 ORDER_HAS_MOVED_ON = Problem(
     slug="order-has-moved-on",
     status=412,
@@ -459,6 +475,7 @@ PROBLEMS = {
         NO_SUCH_VERSION,
         NO_SUCH_POSITION,
         NOT_PLACED_YET,
+        CURSOR_OF_ANOTHER_LOG,
         ORDER_HAS_MOVED_ON,
         KEY_REUSED,
         REQUEST_TIMEOUT,

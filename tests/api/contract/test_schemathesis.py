@@ -22,7 +22,7 @@ from tests.support.worker import Worker
 def test_schemathesis_finds_nothing(
     database_url: str, sessions: sessionmaker[Session], keys: Keys, tmp_path: Path
 ) -> None:
-    key = keys.create(Scope.ORDERS_READ, Scope.ORDERS_WRITE).text
+    key = keys.create(*Scope).text
     with (
         ValkeyServer(tmp_path) as broker,
         Worker(database_url, broker.url, tmp_path / "worker.log"),
