@@ -11,7 +11,7 @@ from benchmarks import report
 from benchmarks.bench import SIZES, Bench
 from benchmarks.charts import bars
 from benchmarks.figures import Measured
-from benchmarks.groups import append, command, post, project, rebuild, size
+from benchmarks.groups import append, command, feed, post, project, rebuild, size
 from benchmarks.machine import settings
 from benchmarks.report import baseline, worse
 from benchmarks.servers import ROOT, running_servers
@@ -23,6 +23,7 @@ GROUPS: dict[str, Callable[[Bench], list[Measured]]] = {
     "post": post.measure,
     "project": project.measure,
     "rebuild": rebuild.measure,
+    "feed": feed.measure,
     "size": size.measure,
 }
 

@@ -123,6 +123,22 @@ ROWS = (
         at_most=200,
     ),
     Row(
+        name="feed_vs_sql",
+        group="feed",
+        ours="GET /events in pages of 1000, one follower",
+        beside="the same rows by one SELECT … ORDER BY with psycopg",
+        unit="events/s",
+        at_least=0.25,
+    ),
+    Row(
+        name="feed_last_vs_first",
+        group="feed",
+        ours="GET /events in pages of 1000, the last tenth of the log",
+        beside="the first tenth",
+        unit="events/s",
+        at_least=0.8,
+    ),
+    Row(
         name="list_1m_vs_1k",
         group="size",
         ours="GET /orders, pages of 50, large database",

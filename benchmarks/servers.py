@@ -98,11 +98,10 @@ def running_servers(parent: Path) -> Iterator[Servers]:
 
 
 def bearer_of_new_key(database_url: str) -> str:
-    """The value of an Authorization header that may read and write orders."""
+    """The value of an Authorization header that may do everything."""
     sessions = session_factory(database_url)
     with sessions.begin() as session:
-        scopes = {Scope.ORDERS_READ, Scope.ORDERS_WRITE}
-        created = api_keys.create(session, "benchmark", scopes, now=utc_now())
+        created = api_keys.create(session, "benchmark", set(Scope), now=utc_now())
     sessions.kw["bind"].dispose()
     return f"Bearer {created.text}"
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Annotated
 
 from flask.typing import ResponseReturnValue
-from pydantic import BaseModel, Field, PlainValidator, model_validator
+from pydantic import BaseModel, Field, PlainValidator
 
 from core.api_keys import Scope
 from core.orders.errors import InvalidValue
@@ -50,16 +50,10 @@ class EventsQuery(Strict):
         described(fields.COUNT_AS_TEXT, "The `next_cursor` of the page before.", "2"),
     ] = None
     after: Annotated[
-        int | None,
+        int,
         PlainValidator(_version_or_none),
         described({"type": "integer", "minimum": 0, "maximum": fields.LARGEST_COUNT}, "Only later versions.", 2),
-    ] = None
-
-    @model_validator(mode="after")
-    def _one_at_the_most(self) -> "EventsQuery":
-        if self.cursor is not None and self.after is not None:
-            raise InvalidValue("after", "cannot be combined with cursor: they say the same")
-        return self
+    ] = 0
 
 
 class AuditEntryAnswer(BaseModel):
@@ -86,7 +80,7 @@ class AuditTrail(BaseModel):
 
 def show_events(order_id: str) -> ResponseReturnValue:
     query = read_query(EventsQuery)
-    entries, end = audit_trail(db.session(), order_id, after=query.after or query.cursor or 0, limit=query.limit)
+    entries, end = audit_trail(db.session(), order_id, after=max(query.after, query.cursor or 0), limit=query.limit)
     return {
         "order_id": order_id,
         "events": [asdict(entry) for entry in entries],

@@ -16,14 +16,15 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session, sessionmaker
 
-from core.database import session_factory
+from core.database import driver_connection, session_factory
+from core.event_sourcing.feed import START, Cursor, decode, encode, read_feed
 from core.event_sourcing.streams import IdRange
 from core.projection.catch_up import LOG_EPOCH, catch_up
 from core.projection.verify import verify, verify_sums
 from core.read_models.wiring import PROJECTORS, SUMS
 from local.servers import SUPERUSER, PostgresServer, ValkeyServer, postgres_binary
 from tests.conftest import make_app
-from tests.support.calls import order_after, read, send
+from tests.support.calls import order_after, problem, read, send
 from tests.support.examples import CONFIRMED, LAPTOP_ADDED, NOON, ORDER_ID, PLACE, PLACED
 from tests.support.read_side import append_placed, project_all, run, shown, value
 from tests.support.streams import append, handle
@@ -113,6 +114,30 @@ def test_after_a_dump_is_restored_no_event_is_missed(
     assert value(moved, EPOCHS) == 2
 
 
+def follow(sessions: sessionmaker[Session], after: Cursor = START, limit: int = 1000) -> tuple[list[str], Cursor]:
+    """A page of the feed, as order/version, and the cursor behind it, which has been kept as text."""
+    with sessions.begin() as session:
+        page = read_feed(driver_connection(session), after, limit)
+    return [f"{event.order_id}/{event.version}" for event in page.events], decode(encode(page.next_cursor))
+
+
+def test_followers_go_on_exactly_after_a_dump_is_restored(
+    sessions: sessionmaker[Session], moved: sessionmaker[Session]
+) -> None:
+    append(moved, [CONFIRMED], after=2)
+    append_placed(moved, "ORDER-003")
+    everything = [f"{ORDER_ID}/1", f"{ORDER_ID}/2", "ORDER-002/1", f"{ORDER_ID}/3", "ORDER-003/1"]
+
+    assert follow(moved)[0] == everything
+    for number in (1, 2, 3):  # of events that were read before the move
+        read_before, cursor = follow(sessions, limit=number)
+        assert read_before + follow(moved, cursor)[0] == everything
+
+
+def test_followers_see_all_of_a_log_that_was_moved_though_nothing_new_comes(moved: sessionmaker[Session]) -> None:
+    assert follow(moved)[0] == [f"{ORDER_ID}/1", f"{ORDER_ID}/2", "ORDER-002/1"]
+
+
 def test_what_was_late_when_the_dump_was_made_is_shown_though_nothing_new_comes(moved: sessionmaker[Session]) -> None:
     caught_up(moved)
 
@@ -170,6 +195,8 @@ class Load:
     def __init__(self, sessions: sessionmaker[Session]) -> None:
         self.sessions = sessions
         self.placed = 0
+        self.read: list[str] = []
+        self.cursor = START
         self.writing, self.ended = Lock(), Event()
 
     def place(self) -> None:
@@ -184,6 +211,14 @@ class Load:
             with self.writing:
                 sessions = self.sessions
             caught_up(sessions)
+
+    def read_on(self) -> None:
+        """What a follower reads, whose requests are answered wherever the database is by then."""
+        while not self.ended.is_set():
+            with self.writing:
+                sessions = self.sessions
+            page, self.cursor = follow(sessions, self.cursor, limit=7)
+            self.read += page
 
 
 @pytest.fixture
@@ -207,8 +242,8 @@ def test_a_switch_over_under_load_misses_no_event(
     there, here = url(elsewhere), url(publisher)
     restore(dump(database_url, "--schema-only"), there)
     load, events = Load(publisher), "SELECT count(*) FROM events"
-    with ThreadPoolExecutor(2) as threads, psycopg.connect(there, autocommit=True) as subscriber:
-        running = [threads.submit(load.place), threads.submit(load.follow)]
+    with ThreadPoolExecutor(3) as threads, psycopg.connect(there, autocommit=True) as subscriber:
+        running = [threads.submit(each) for each in (load.place, load.follow, load.read_on)]
         try:
             subscriber.execute(f"CREATE SUBSCRIPTION moving CONNECTION '{here}' PUBLICATION everything".encode())
             wait_until(lambda: value(elsewhere, FOLLOWS))
@@ -226,6 +261,8 @@ def test_a_switch_over_under_load_misses_no_event(
 
     assert is_right(elsewhere, load.placed)
     assert value(elsewhere, EPOCHS) == value(publisher, EPOCHS) + 1
+    rest, _ = follow(elsewhere, load.cursor)
+    assert load.read + rest == [f"ORDER-{number}/1" for number in range(load.placed)]
 
 
 # pg_upgrade, which keeps the ids.
@@ -248,6 +285,7 @@ def test_after_pg_upgrade_there_is_nothing_to_do(open_folder: Path, database_url
         append(before, [PLACED])
         caught_up(before)
         append_placed(before, "ORDER-002")
+        read_before, cursor = follow(before, limit=1)
         before.kw["bind"].dispose()
     new = PostgresServer(open_folder / "new")
     new.password = old.password
@@ -261,6 +299,7 @@ def test_after_pg_upgrade_there_is_nothing_to_do(open_folder: Path, database_url
 
         assert shown(after) == {ORDER_ID: 2, "ORDER-002": 1}
         assert is_right(after, 2)
+        assert read_before + follow(after, cursor)[0] == [f"{ORDER_ID}/1", "ORDER-002/1", f"{ORDER_ID}/2"]
         after.kw["bind"].dispose()
 
 
@@ -293,6 +332,7 @@ def test_clients_that_remember_what_a_backup_does_not_hold_get_clear_answers(
     assert send(client, "add_item", order_id, once).status_code == 200
     later = read(send(client, "add_item", order_id))
     lost = order_after(client)
+    cursor = read(client.get("/events"))["next_cursor"]
     restore(backup, other_cluster.superuser_url)
     restored = make_app(other_cluster.superuser_url, valkey.url).test_client()
     project_all(elsewhere, order_id)
@@ -302,6 +342,7 @@ def test_clients_that_remember_what_a_backup_does_not_hold_get_clear_answers(
         "min_position": restored.get(f"/orders?min_position={later['position']}"),
         "If-Match": send(restored, "cancel_order", order_id, {"If-Match": f'"{later["version"]}"'}),
         "a lost order": restored.get(f"/orders/{lost}"),
+        "after": restored.get(f"/events?after={cursor}"),
     }
     told = {name: (answer.status_code, json.loads(answer.data)["type"]) for name, answer in answers.items()}
     assert told == {
@@ -309,5 +350,9 @@ def test_clients_that_remember_what_a_backup_does_not_hold_get_clear_answers(
         "min_position": (404, "/problems/no-such-position"),
         "If-Match": (412, "/problems/order-has-moved-on"),
         "a lost order": (404, "/problems/order-not-found"),
+        "after": (410, "/problems/cursor-of-another-log"),
     }
     assert read(send(restored, "add_item", order_id, once))["version"] == 2
+    for _ in range(3):  # so that other events have the places of those that were lost
+        order_after(restored)
+    problem(restored.get(f"/events?after={cursor}"), 410, "cursor-of-another-log")
