@@ -43,19 +43,19 @@ def incoming_row(line: bytes) -> tuple[Any, ...] | int | None:
         values.order_id(row["order_id"]),
         values.whole_number("version", row["version"], LAST_VERSION),
         values.storable("type", row["type"]),
-        json.dumps(_flat("data", row["data"])),
+        json.dumps(_flat("data", row["data"], int)),
         json.dumps({**_flat("metadata", row["metadata"]), "schema_version": schema_version}),
         _moment(row["occurred_at"]),
     )
 
 
-def _flat(field: str, value: object) -> dict[str, str | int]:
-    """Raises InvalidValue unless it is what events and their metadata are stored as."""
+def _flat(field: str, value: object, *kinds: type) -> dict[str, Any]:
+    """A JSON object of strings and values of these kinds. Raises InvalidValue."""
     if not isinstance(value, dict):
         raise InvalidValue(field, "must be a JSON object")
     for name, part in value.items():
         values.storable(field, name)
-        if isinstance(part, bool) or not isinstance(part, int):
+        if type(part) not in kinds:
             values.storable(f"{field}.{name}", part)
     return value
 

@@ -15,11 +15,12 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from core.database import autocommitting, driver_connection
-from core.event_sourcing.codec import UnknownEventType, decode
+from core.event_sourcing.codec import UnknownEventType, decode, encode
 from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.lines import LONGEST_LINE, incoming_row
 from core.event_sourcing.postgres_store import LAST_VERSION
 from core.event_sourcing.streams import BrokenStream, require_next
+from core.orders import values
 from core.orders.commands import PlaceOrder
 from core.orders.errors import InvalidValue, OrderError
 from core.orders.events import OrderEvent
@@ -191,9 +192,11 @@ class Import:
                 return lines + sum(1 for _ in rows)
             try:
                 order = _carried_out(order, recorded, before)
+                _require_written(data, metadata["schema_version"], order.uncommitted_events.pop())
             except OrderError as refusal:
                 self._refuse(line, str(refusal))
-                order.replay([event])
+                if order.version < version:
+                    order.replay([event])
             before = asked_for(event)[1], occurred_at
         return lines
 
@@ -248,5 +251,18 @@ def _carried_out(order: Order, recorded: RecordedEvent, before: tuple[datetime, 
         order = place(command, at)
     else:
         decide(order, command, at, max_items=LAST_VERSION)
-    order.uncommitted_events.clear()
     return order
+
+
+def _require_written(data: Mapping[str, Any], schema_version: int, event: OrderEvent) -> None:
+    """Raises InvalidValue unless the data are written as those of this event, which may lack control characters."""
+    written = encode(event)
+    if schema_version < written.schema_version:
+        return
+    if unknown := data.keys() - written.data.keys():
+        raise InvalidValue(
+            "data", f"must not hold {', '.join(sorted(unknown))}, which {written.event_type} does not have"
+        )
+    for key, value in written.data.items():
+        if value not in (data[key], values.without_controls(data[key])):
+            raise InvalidValue(f"data.{key}", f"must be written as {value!r}")
