@@ -182,6 +182,18 @@ def read_feed(
     return FeedPage(events, FeedEvent(*last_event).cursor, number < MOST_LOOKED_AT)
 
 
+def before_last(connection: Connection[Any], number: int, matching: FeedFilter = EVERYTHING) -> Cursor:
+    """After which the last so many events follow."""
+    wanted = _end(connection, START) | {"number": number, "types": list(matching.types), "order_id": matching.order_id}
+    conditions = [BELOW, matching.conditions()] + ["aggregate_id = %(order_id)s"] * (matching.order_id is not None)
+    query = f"""
+        SELECT {COLUMNS} FROM events WHERE {" AND ".join(filter(None, conditions))}
+        ORDER BY epoch DESC, events.transaction_id DESC, position DESC OFFSET %(number)s LIMIT 1
+    """
+    found = connection.execute(query, wanted, prepare=False).fetchone()
+    return FeedEvent(*found).cursor if found else START
+
+
 def _end(connection: Connection[Any], after: Cursor) -> dict[str, Any]:
     """Below which epoch and transaction id everything is settled. Raises CursorOfAnotherLog."""
     epoch, transaction_id, *stood = connection.execute(READ_END, after._asdict(), prepare=False).fetchall()[0]

@@ -15,9 +15,11 @@ from core.event_sourcing.codec import UnknownEventType
 from core.event_sourcing.transfer import MOST_FAULTS, FileRefused, export_events, importing
 from webapp.cli.common import database_faults, echo
 from webapp.cli.progress import counting
+from webapp.cli.tail import tail_command
 from webapp.database import unhurried_sessions as sessions
 
 events_group = AppGroup("events", help="The log of events.")
+events_group.add_command(tail_command)
 
 
 @events_group.command("export")
