@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from webapp.api import audit, commands, events, queries
+from webapp.api import audit, commands, events, queries, webhooks
 from webapp.api.operation import Operation
 from webapp.contract import pages
 from webapp.health import probes
@@ -12,6 +12,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *queries.OPERATIONS,
     *audit.OPERATIONS,
     *events.OPERATIONS,
+    *webhooks.OPERATIONS,
     *probes.OPERATIONS,
     *pages.OPERATIONS,
 )

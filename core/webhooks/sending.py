@@ -16,7 +16,10 @@ import httpcore
 from pydantic_core import Url
 from standardwebhooks.webhooks import Webhook
 
+from core.orders.errors import InvalidValue
+
 CONNECT, TOTAL = 5.0, 15.0  # seconds; the total ends an answer that drips too
+LONGEST_URL = 2000  # characters
 MOST_READ = 1024  # bytes of an answer
 
 GLOBAL_UNICAST = ip_network("2000::/3")  # the rest of IPv6 is local, or IPv4 in disguise
@@ -65,6 +68,31 @@ def require_usable(host: str, addresses: Iterable[str], *, development: bool) ->
     for address in addresses:
         if not (is_public(address) or (development and ip_address(address).is_loopback)):
             raise AddressRefused(f"{host} is at {address}, which is not an address of the public internet.")
+
+
+def receiver_url(value: object, *, development: bool) -> str:
+    """An https URL without credentials, as it is kept; in development also http. Names are not resolved yet.
+
+    Raises InvalidValue."""
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_URL or not value.isprintable() or " " in value:
+        raise InvalidValue("url", f"must be a URL of at most {LONGEST_URL} characters, without spaces")
+    try:
+        url = Url(value)
+    except ValueError as error:
+        raise InvalidValue("url", "must be a URL such as https://shop.example/hooks") from error
+    if url.scheme != "https" and not (development and url.scheme == "http"):
+        raise InvalidValue("url", "must begin with https://")
+    if url.username or url.password or url.fragment is not None:
+        raise InvalidValue("url", "must not contain a user, a password or a fragment")
+    host = (url.host or "").strip("[]").rstrip(".")
+    try:
+        require_usable(host, [str(ip_address(host))], development=development)
+    except ValueError as error:  # a name
+        if "." not in host and not development:
+            raise InvalidValue("url", "must have a host of the public internet") from error
+    except AddressRefused as error:
+        raise InvalidValue("url", "must not lead to an address that is not of the public internet") from error
+    return str(url)
 
 
 def resolve(host: str, port: int) -> list[str]:

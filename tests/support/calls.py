@@ -10,17 +10,18 @@ from sqlalchemy.orm import Session, sessionmaker
 from werkzeug.datastructures import Headers
 
 from tests.support.read_side import project_all
+from webapp.api.operation import COMMANDS as OF_COMMANDS
+from webapp.api.operation import Operation
 from webapp.operations import OPERATIONS
 
 LAPTOP: dict[str, Any] = {"product_name": "ノートPC", "quantity": 1, "unit_price": 80000}
 MICE: dict[str, Any] = {"product_name": "マウス", "quantity": 2, "unit_price": 1500}
 
-COMMAND_OPERATIONS = {operation.name: operation for operation in OPERATIONS if operation.body is not None}
+COMMAND_OPERATIONS = {each.name: each for each in OPERATIONS if each.body is not None and each.tag == OF_COMMANDS}
 
 # Every command with a body that it accepts; the path says where the id goes.
 COMMANDS: dict[str, tuple[str, dict[str, Any]]] = {
-    name: (operation.path.replace("{order_id}", "{}"), dict(operation.example))
-    for name, operation in COMMAND_OPERATIONS.items()
+    name: (each.path.replace("{order_id}", "{}"), dict(each.example)) for name, each in COMMAND_OPERATIONS.items()
 }
 CHANGES = [command for command in COMMANDS if command != "place_order"]
 
@@ -38,6 +39,11 @@ def _before() -> dict[str, tuple[str, ...]]:
 
 # What has to happen to a new order before it takes the command: the shortest way by what follows.
 BEFORE = _before()
+
+
+def example_path(operation: Operation, **values: str) -> str:
+    """Its path with these values, and with its own examples for what else it needs."""
+    return operation.path.format_map({name: each["example"] for name, each in operation.in_path.items()} | values)
 
 
 class Answer(Protocol):

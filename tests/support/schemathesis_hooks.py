@@ -13,6 +13,7 @@ from schemathesis.generation.meta import TestPhase
 
 from core.event_sourcing import feed
 from core.read_models.summary import PageEnd
+from core.webhooks.sending import LONGEST_URL
 from webapp.api.cursor import encode_cursor
 from webapp.api.header_fields import IDEMPOTENCY_KEY, REQUEST_HEADERS
 
@@ -20,10 +21,15 @@ from webapp.api.header_fields import IDEMPOTENCY_KEY, REQUEST_HEADERS
 times = st.datetimes(datetime(2000, 1, 1), datetime(2026, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 cursors = st.builds(PageEnd, times, st.just("ORDER-001")).map(encode_cursor)
 
+URL = "https://shop.example/"
+
 without_tag = cycle([True, True, True, True, False])
 
 schemathesis.openapi.format("date-time", times.map(datetime.isoformat))
 schemathesis.openapi.format("cursor", cursors)
+schemathesis.openapi.format(
+    "webhook-url", st.sampled_from([URL, URL.ljust(LONGEST_URL - 1, "a"), URL.ljust(LONGEST_URL, "a")])
+)
 schemathesis.openapi.format("feed-cursor", st.just(feed.encode(feed.START)))
 
 

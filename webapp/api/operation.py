@@ -15,11 +15,12 @@ from webapp.gate.auth import OPEN
 from webapp.problems import catalogue as problems
 from webapp.problems.problem import Problem
 
-COMMANDS, QUERIES, EVENTS, SERVICE = "Commands", "Queries", "Events", "Service"
+COMMANDS, QUERIES, EVENTS, WEBHOOKS, SERVICE = "Commands", "Queries", "Events", "Webhooks", "Service"
 TAGS: Mapping[Scope | Literal["open"], str] = {
     Scope.ORDERS_WRITE: COMMANDS,
     Scope.ORDERS_READ: QUERIES,
     Scope.EVENTS_READ: EVENTS,
+    Scope.WEBHOOKS_MANAGE: WEBHOOKS,
     OPEN: SERVICE,
 }
 
@@ -115,7 +116,8 @@ class Operation:
     @property
     def rule(self) -> str:
         """The path in Flask's notation."""
-        return self.path.replace("{order_id}", "<order_id:order_id>").replace("{", "<").replace("}", ">")
+        typed = self.path.replace("{order_id}", "<order_id:order_id>").replace("{webhook_id}", "<uuid:webhook_id>")
+        return typed.replace("{", "<").replace("}", ">")
 
     @property
     def every_problem(self) -> Problems:

@@ -65,7 +65,7 @@ def _longest(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> int:
         return _longest(definitions[schema["$ref"].rpartition("/")[2]], definitions)
     match schema["type"]:
         case "string":
-            return len('""') + CHARACTER * int(schema["maxLength"])
+            return len('""') + CHARACTER * int(schema.get("maxLength") or max(map(len, schema["enum"])))
         case "array":
             return len("[]") + int(schema["maxItems"]) * (len(", ") + _longest(schema["items"], definitions))
         case "object":

@@ -32,6 +32,7 @@ from core.orders.errors import (
 )
 from core.orders.order import Status
 from core.read_models.history import NoSuchVersion, NotPlacedYet
+from core.webhooks.endpoints import NoSuchEvent, TooManyWebhooks, WebhookNotFound
 from webapp.api.fields import EXAMPLE_ORDER_ID as ORDER_ID
 from webapp.api.headers import InvalidHeader, InvalidIdempotencyKey
 from webapp.api.json_text import InvalidJson, MalformedJson
@@ -183,6 +184,33 @@ ORDER_NOT_FOUND = Problem(
     meaning="No order was placed under this id.",
     what_to_do="Check the id: it is the order_id that placing the order answered.",
     example=OrderNotFound("ORDER-404"),
+)
+
+WEBHOOK_NOT_FOUND = Problem(
+    slug="webhook-not-found",
+    status=404,
+    title="There is no such webhook",
+    meaning="No webhook has this id, or it was deleted.",
+    what_to_do="Look for its id in the list of webhooks.",
+    example=WebhookNotFound(),
+)
+
+EVENT_NOT_FOUND = Problem(
+    slug="event-not-found",
+    status=404,
+    title="There is no such event",
+    meaning="No event has this id.",
+    what_to_do="Give the `id` that the event has in the feed and in webhooks.",
+    example=NoSuchEvent(),
+)
+
+TOO_MANY_WEBHOOKS = Problem(
+    slug="too-many-webhooks",
+    status=409,
+    title="There are too many webhooks",
+    meaning="The service has as many webhooks as it may have; the detail says how many those are.",
+    what_to_do="Delete one that is no longer needed.",
+    example=TooManyWebhooks(),
 )
 
 METHOD_NOT_ALLOWED = Problem(
@@ -475,6 +503,9 @@ PROBLEMS = {
         NO_SUCH_VERSION,
         NO_SUCH_POSITION,
         NOT_PLACED_YET,
+        WEBHOOK_NOT_FOUND,
+        EVENT_NOT_FOUND,
+        TOO_MANY_WEBHOOKS,
         CURSOR_OF_ANOTHER_LOG,
         ORDER_HAS_MOVED_ON,
         KEY_REUSED,

@@ -23,6 +23,7 @@ from tests.support.calls import (
     CHANGES,
     COMMAND_OPERATIONS,
     COMMANDS,
+    example_path,
     faults,
     nothing_stored,
     order_after,
@@ -544,6 +545,7 @@ def test_any_path_is_answered_without_a_trace(
 
 
 QUERIES = [operation for operation in OPERATIONS if operation.query is not None]
+MISSING = {"{order_id}": "order-not-found", "{webhook_id}": "webhook-not-found", "": "no-such-position"}
 PARAMETERS = sorted(
     {
         parameter["name"]
@@ -571,11 +573,11 @@ instants = st.datetimes(timezones=st.timezones()).map(lambda time: time.isoforma
 def test_any_query_is_answered(client: FlaskClient, query: list[tuple[str, str | bytes]]) -> None:
     parameters = urlencode([(name.encode(errors="replace"), value) for name, value in query])
     for operation in QUERIES:
-        answer = client.get(f"{operation.path.format(order_id='ORDER-404', status='pending')}?{parameters}")
+        answer = client.get(f"{example_path(operation)}?{parameters}")
         match answer.status_code:
             case 200:
                 pass
             case 404:
-                problem(answer, 404, "order-not-found" if "{order_id}" in operation.path else "no-such-position")
+                problem(answer, 404, next((slug for part, slug in MISSING.items() if part in operation.path)))
             case _:
                 faults(answer)

@@ -18,25 +18,26 @@ from tests.support.keys import EVERY_SCOPE, NOW, Keys, bearing, without
 from webapp.gate import auth
 from webapp.gate.auth import CACHE, CACHE_SECONDS
 
+NO_SUCH_WEBHOOK = "019a5e3f-77aa-7b21-8c34-1d2e3f405162"
 NO_SUCH_KEY = f"ol_{'0' * 16}_{'0' * 64}"
 BODY = COMMANDS["place_order"][1]
 
 
 def operations(client: FlaskClient, *, needing_a_key: bool) -> Iterator[tuple[str, str, Scope | None]]:
     """The method, a path and the scope of every operation of the contract, and HEAD where there is GET."""
-    examples = {"order_id": "ORDER-001", "status": "pending", "slug": "not-found"}
+    examples = {"order_id": "ORDER-001", "status": "pending", "slug": "not-found", "webhook_id": NO_SUCH_WEBHOOK}
     contract = read(client.get("/openapi.json"))
     for template, methods in contract["paths"].items():
         path = template.format_map(examples)
-        for method in [name for name in methods if name in ("get", "post")]:
+        for method in [name for name in methods if name in ("get", "post", "patch", "delete")]:
             security = methods[method]["security"]
             if bool(security) is needing_a_key:
                 needed = Scope(security[0]["apiKey"][0]) if security else None
-                yield from ((each, path, needed) for each in (["GET", "HEAD"] if method == "get" else ["POST"]))
+                yield from ((each, path, needed) for each in (["GET", "HEAD"] if method == "get" else [method.upper()]))
 
 
 def call(client: FlaskClient, method: str, path: str, headers: dict[str, str]) -> TestResponse:
-    return client.open(path, method=method, headers=headers, json=BODY if method == "POST" else None)
+    return client.open(path, method=method, headers=headers, json=BODY if method in ("POST", "PATCH") else None)
 
 
 def assert_refused(answer: TestResponse, error: str | None) -> None:

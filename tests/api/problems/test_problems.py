@@ -16,6 +16,7 @@ from tests.support.calls import (
     CHANGES,
     COMMAND_OPERATIONS,
     COMMANDS,
+    example_path,
     faults,
     nothing_stored,
     order_after,
@@ -47,9 +48,12 @@ SLUGS = {
     "no-such-version": 404,
     "no-such-position": 404,
     "not-placed-yet": 404,
+    "webhook-not-found": 404,
+    "event-not-found": 404,
     "method-not-allowed": 405,
     "refused-by-status": 409,
     "too-many-items": 409,
+    "too-many-webhooks": 409,
     "concurrent-change": 409,
     "order-already-placed": 409,
     "order-has-moved-on": 412,
@@ -184,7 +188,7 @@ def test_an_unknown_route_is_not_found(client: FlaskClient) -> None:
 def test_a_wrong_method_is_answered_with_the_right_ones(client: FlaskClient) -> None:
     allowed: dict[str, set[str]] = {}
     for operation in OPERATIONS:
-        path = operation.path.format(order_id="ORDER-001", status="pending", slug="not-json")
+        path = example_path(operation)
         methods = {"GET", "HEAD"} if operation.method == "get" else {operation.method.upper()}
         allowed[path] = allowed.get(path, {"OPTIONS"}) | methods
     for path, methods in allowed.items():

@@ -160,7 +160,15 @@ def test_a_broker_that_is_full_of_hints_is_emptied_by_a_worker_that_starts(
 ) -> None:
     append_placed(sessions, ORDER_ID)
     with ValkeyServer(tmp_path / "broker") as broker, Redis.from_url(broker.url) as operator:
-        with Fleet(tmp_path / "before", database_url=database_url, broker_url=broker.url, webs=0, workers=1, beats=0):
+        with Fleet(
+            tmp_path / "before",
+            database_url=database_url,
+            broker_url=broker.url,
+            webs=0,
+            workers=1,
+            webhooks=1,
+            beats=0,
+        ):
             wait_until(lambda: operator.scard("_kombu.binding.orderlog") == len(task_queues))
         with Connection(broker.url) as connection:
             tasks.project_event.apply_async((ORDER_ID, 1), producer=celery_app.amqp.Producer(connection))
