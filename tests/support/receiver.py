@@ -1,9 +1,11 @@
 """A receiver of webhooks: a real HTTP server that keeps what it got, and answers as it is told."""
 
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -49,6 +51,7 @@ class Receiver:
     port: int = field(default_factory=own_port)
     got: list[Got] = field(default_factory=list)
     connections: int = 0
+    open: list[socket.socket] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -67,9 +70,11 @@ class Receiver:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            timeout = 10
 
             def setup(self) -> None:
+                receiver.open.append(self.request)
+                if receiver.tls:
+                    self.request.do_handshake()
                 super().setup()
                 receiver.connections += 1
 
@@ -82,12 +87,14 @@ class Receiver:
                 pass
 
         class Server(ThreadingHTTPServer):
-            daemon_threads = True
+            address_family = socket.AF_INET6 if ":" in receiver.host else socket.AF_INET
+            daemon_threads = False
 
-            def finish_request(self, request: Any, client_address: Any) -> None:
+            def get_request(self) -> tuple[socket.socket, Any]:
+                connection, address = super().get_request()
                 if receiver.tls:
-                    request = receiver.tls.wrap_socket(request, server_side=True)
-                super().finish_request(request, client_address)
+                    connection = receiver.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+                return connection, address
 
             def handle_error(self, *_: Any) -> None:
                 """Clients that go away are what some tests are about."""
@@ -99,5 +106,8 @@ class Receiver:
 
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
-        self._server.server_close()
         self._thread.join()
+        for connection in self.open:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self._server.server_close()
