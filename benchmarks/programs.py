@@ -52,7 +52,7 @@ def whole_service(servers: Servers, database_url: str, environment: Mapping[str,
             for name, command in procfile(ROOT / "Procfile").items()
         }
         _wait(lambda: answers(f"http://127.0.0.1:{environment['PORT']}/readyz"), "web")
-        _wait(lambda: bool(app.control.ping(timeout=0.5)), "worker")
+        _wait(lambda: any(node.startswith("celery@") for node in _nodes()), "worker")
         yield ids
 
 

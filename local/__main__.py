@@ -22,6 +22,7 @@ from local.supervisor import Supervisor
 ROOT = Path(__file__).resolve().parent.parent
 OWNER_URL = "DATABASE_OWNER_URL"
 READY_SECONDS = 60.0
+WORKERS = 2  # of Celery: worker and webhooks
 MOST_DEATHS = 3  # of a server before it has answered once
 STOP_SECONDS = 6.0  # for the processes, then again for the servers
 
@@ -148,13 +149,14 @@ class LocalRun:
         }
 
     def _start_processes(self, environment: Mapping[str, str]) -> None:
-        """Returns when the API, Flower and a worker answer. Raises CannotStart, Stopped."""
+        """Returns when the API, Flower and both workers answer. Raises CannotStart, Stopped."""
         for name, command in procfile(ROOT / "Procfile").items():
             self._say("orderlog", f"starting {name}")
             self._supervisor.start(Program(name=name, command=["sh", "-c", command], cwd=ROOT, env=environment))
         self._wait_for("the API", lambda: probes.answers(f"http://127.0.0.1:{self._choices.port}/readyz"))
         self._wait_for("Flower", lambda: probes.answers(f"http://127.0.0.1:{self._choices.flower_port}/healthcheck"))
-        self._wait_for("the worker", probes.worker_answers(environment.get("BROKER_URL") or environment["REDIS_URL"]))
+        broker_url = environment.get("BROKER_URL") or environment["REDIS_URL"]
+        self._wait_for("a worker", probes.workers_answer(broker_url, WORKERS))
 
     def _serve(self, server: AnyServer) -> AnyServer:
         self._say("orderlog", f"starting {server.name}; it logs to {server.log}")

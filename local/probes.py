@@ -59,13 +59,13 @@ def answers(url: str) -> bool:
         return False
 
 
-def worker_answers(broker_url: str) -> Callable[[], bool]:
-    """Asks whether a Celery worker answers a ping."""
+def workers_answer(broker_url: str, number: int) -> Callable[[], bool]:
+    """Asks whether so many Celery workers answer a ping."""
     asking = Celery("make run", broker=broker_url, set_as_current=False)
 
     def ask() -> bool:
         try:
-            return bool(asking.control.ping(timeout=0.5))
+            return len(asking.control.ping(timeout=0.5) or []) >= number
         except BrokerError:
             return False
 

@@ -25,7 +25,7 @@ def sessions() -> sessionmaker[Session]:
     return derived_session_factory(settings().database_url)
 
 
-@app.task
+@app.task(send_events=False)  # Flower would show little else
 def dispatch_webhooks() -> None:
     """Note for every endpoint what is new, and have it sent; Beat sends this every second."""
     for webhook_id, orders in delivering.dispatch(sessions()).items():

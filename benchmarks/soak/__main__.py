@@ -25,8 +25,9 @@ from benchmarks.programs import whole_service
 from benchmarks.queue_load import wait_until
 from benchmarks.servers import ROOT, SERVED_AS_IN_PRODUCTION, Servers, bearer_of_new_key, running_servers
 from benchmarks.soak.life import STEPS
-from benchmarks.soak.samples import QUEUES, Sample, Sampler
+from benchmarks.soak.samples import Sample, Sampler
 from benchmarks.soak.verdict import Found, as_markdown
+from celeryconfig import QUEUES
 from core.database import session_factory
 from core.event_sourcing.snapshots import wrong_snapshots
 from core.event_sourcing.streams import IdRange

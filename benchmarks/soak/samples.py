@@ -10,10 +10,10 @@ from redis import Redis
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
+from celeryconfig import QUEUES
 from core.projection.status import status
 from core.read_models.wiring import PROJECTORS
 
-QUEUES = ("orderlog", "orderlog.catch-up")
 CONNECTIONS = text("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'")
 SHARES_A_CACHE = "postgres"
 SHARED = ("/dev/zero", "/dev/shm", "/SYSV")  # noqa: S108 - what Linux calls shared memory

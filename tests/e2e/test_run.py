@@ -32,7 +32,7 @@ def refusal(stack: Stack) -> str:
 
 
 def test_everything_runs_and_is_announced(stack: Stack) -> None:
-    for part in ("web", "worker", "beat", "flower", "postgres", "valkey"):
+    for part in ("web", "worker", "webhooks", "beat", "flower", "postgres", "valkey"):
         assert len(stack.running(part)) == 1
     assert f"http://127.0.0.1:{stack.port}\n" in stack.output
     assert f"http://127.0.0.1:{stack.flower_port} " in stack.output
@@ -144,7 +144,7 @@ def test_flower_changes_nothing_even_with_the_login(stack: Stack) -> None:
             urllib.request.urlopen(asking, timeout=5)
 
 
-@pytest.mark.parametrize("part", ["web", "worker", "beat", "flower", "postgres", "valkey"])
+@pytest.mark.parametrize("part", ["web", "worker", "webhooks", "beat", "flower", "postgres", "valkey"])
 def test_what_is_killed_is_started_again(stack: Stack, part: str) -> None:
     [killed] = stack.running(part)
     killed.kill()

@@ -82,8 +82,9 @@ class Stack:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def running(self, part: str) -> list[psutil.Process]:
-        """The top processes of web, worker, beat, flower, postgres or valkey."""
+        """The top processes of web, worker, webhooks, beat, flower, postgres or valkey."""
         words = {"web": "webapp.serve", "postgres": "bin/postgres", "valkey": "valkey-server"}
+        words |= {"worker": "--queues orderlog,", "webhooks": "--queues orderlog.webhooks"}
         word = words.get(part, f"app {part}")
         tops = psutil.Process(self.process.pid).children()
         return [top for top in tops if word in command_line(top)]

@@ -13,6 +13,7 @@ import psutil
 from amqp.exceptions import NotFound
 from kombu import Connection
 
+from celeryconfig import QUEUES
 from local.program import Program, kill_group
 from local.servers import CannotStart, Server, write_secret
 from tests.support.ports import own_port
@@ -21,9 +22,6 @@ from tests.support.ports import own_port
 PROGRAM = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 CONTROL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
 ADVICE = "apt-get install --no-install-recommends rabbitmq-server"
-
-
-QUEUES = ("orderlog", "orderlog.catch-up")
 
 
 class RabbitServer(Server):
