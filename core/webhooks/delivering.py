@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 BATCH = 10_000  # events that one dispatch looks at
 AT_ONCE = 4  # orders of one endpoint
 MANY_FAILING = 5  # from so many failing orders on, one at once
-LEASE = 4 * TOTAL  # seconds after which a sender that has said nothing counts as dead
+LEASE = 2 * TOTAL  # seconds after which a sender that has said nothing counts as dead
 GONE = 410
 HEADERS = {"Content-Type": MEDIA_TYPE, "User-Agent": "Orderlog"}
 

@@ -37,6 +37,9 @@ class Faults:
         """The main process; its pool finds out by itself or goes with the supervisor's clearing up."""
         self._kill("kill -9 of a worker's main process", lambda: _running(self._stack.tops("worker")))
 
+    def kill_webhooks(self) -> None:
+        self._kill("kill -9 of the webhooks process", lambda: _running(self._stack.tops("webhooks")))
+
     def kill_web_process(self) -> None:
         self._kill("kill -9 of a web process", lambda: _children(self._stack.tops("web")))
 

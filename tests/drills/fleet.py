@@ -137,10 +137,10 @@ class Fleet:
             return []
 
     def tops(self, kind: str) -> list[psutil.Process]:
-        """The living top processes of web, worker or beat."""
+        """The living top processes of web, worker, webhooks or beat."""
         found = []
         for child in list(self._keeper.supervisor._children):
-            if child.program.name.startswith(kind) and child.process.returncode is None:
+            if child.program.name.startswith(f"{kind}-") and child.process.returncode is None:
                 try:
                     found.append(psutil.Process(child.process.pid))
                 except psutil.NoSuchProcess:
