@@ -49,10 +49,12 @@ def run(
     journal: Journal | None = None,
     alongside: AbstractContextManager[object] | None = None,
     settle: Callable[[], object] = lambda: None,
+    also_answered: Callable[[], Sequence[dict[str, Any]]] = lambda: (),
 ) -> Report:
     """Spread the faults evenly over the load, so that the last one ends as the load does; print the report.
 
-    `alongside` is left when the load has stopped and before the clock starts; `settle` is called before comparing."""
+    `alongside` is left when the load has stopped and before the clock starts; `settle` is called before comparing.
+    `also_answered` are statistics that are held to the log as the web servers' own are."""
     journal = journal or Journal()
     began = time.monotonic()
     with alongside or nullcontext(), Load(stack.ports, journal, SEED):
@@ -64,7 +66,7 @@ def run(
     with psycopg.connect(stack.database_url, autocommit=True, options="-c TimeZone=UTC") as connection:
         seconds = seconds_to_catch_up(connection, stopped, patience)
         settle()
-        findings = compare(connection, journal, statistics_answered(stack))
+        findings = compare(connection, journal, [*statistics_answered(stack), *also_answered()])
     report = Report(
         name=name,
         seed=SEED,

@@ -46,6 +46,9 @@ class Faults:
     def kill_web(self) -> None:
         self._kill("kill -9 of a web's main process", lambda: _running(self._stack.tops("web")))
 
+    def kill_follower(self) -> None:
+        self._kill("kill -9 of the follower", lambda: _running(self._stack.tops("follower")))
+
     def wait_for_own_deaths(self, record: Path, number: int) -> None:
         """Until web processes of `factories.dies_before_enqueue` have died as often."""
         wait_until(lambda: record.exists() and len(record.read_text().splitlines()) >= number, 600)

@@ -58,7 +58,8 @@ class Keeper(threading.Thread):
 
 class Fleet:
     """`web_app` and `worker_app` name the service's own, but for its snapshots, or what a drill puts in their places;
-    `environment` is by process, such as "web-0". With TEST_POOLER they reach PostgreSQL through PgBouncer."""
+    `environment` is by process, such as "web-0". `follower` is a script that follows the feed of the first web into the
+    file follower.sqlite. With TEST_POOLER they reach PostgreSQL through PgBouncer."""
 
     def __init__(
         self,
@@ -73,6 +74,7 @@ class Fleet:
         web_app: str = "tests.drills.factories:early_snapshots",
         worker_app: str = "worker.app",
         environment: Mapping[str, Mapping[str, str]] | None = None,
+        follower: str = "",
     ) -> None:
         self.logs = folder
         self.database_url = database_url
@@ -87,8 +89,15 @@ class Fleet:
             "worker": commands["worker"].replace("worker.app", worker_app),
             "webhooks": commands["webhooks"].replace("worker.app", worker_app),
             "beat": commands["beat"].replace("worker.app", worker_app),
+            "follower": f"exec python {follower} http://127.0.0.1:{self.ports[0]} {folder / 'follower.sqlite'}",
         }
-        self._numbers = {"web": webs, "worker": workers, "webhooks": webhooks, "beat": beats}
+        self._numbers = {
+            "web": webs,
+            "worker": workers,
+            "webhooks": webhooks,
+            "beat": beats,
+            "follower": bool(follower),
+        }
         self._keeper = Keeper()
 
     def __enter__(self) -> Self:

@@ -9,6 +9,7 @@ from tests.drills.drill import run
 from tests.drills.faults import Faults
 from tests.drills.fleet import SEED, Fleet
 from tests.drills.test_deliveries import deliver_three_times
+from tests.drills.test_follower import follow
 from tests.drills.test_late_commits import hold_transactions_open
 
 pytestmark = pytest.mark.long
@@ -94,4 +95,12 @@ def test_with_snapshots_that_forget(servers: BreakableServers, logs: Path) -> No
         report = run("forgetful snapshots", stack, events=EVENTS)
 
     assert {kind for kind, found in report.findings.by_kind.items() if found} == {"wrong snapshots"}
+    assert not report.passed
+
+
+def test_with_the_follower_s_cursor_before_its_rows(servers: BreakableServers, logs: Path) -> None:
+    report = follow(servers, logs, EVENTS, "tests/drills/sabotage/cursor_before_rows.py", PATIENCE)
+
+    assert {kind for kind, found in report.findings.by_kind.items() if found} == {"wrong statistics"}
+    assert any("answered to a client: total_count is " in each for each in report.findings.statistics)
     assert not report.passed

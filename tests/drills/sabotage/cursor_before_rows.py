@@ -1,0 +1,37 @@
+"""The follower with its cursor in a transaction before that of the rows."""
+
+import sqlite3
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[3]))
+
+from examples import follower
+
+LATER = 0.2  # seconds
+
+
+class CursorFirst(sqlite3.Connection):
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._rows: list[Any] = []
+
+    def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
+        if sql == follower.SAVE:
+            self._rows.append(parameters)
+            return self.cursor()
+        done = super().execute(sql, parameters)
+        if sql.startswith("REPLACE"):
+            self.commit()
+            time.sleep(LATER)
+            self.executemany(follower.SAVE, self._rows)
+            self._rows.clear()
+        return done
+
+
+if __name__ == "__main__":
+    store = sqlite3.connect(sys.argv[2], factory=CursorFirst)
+    store.executescript(follower.TABLES)
+    follower.follow(sys.argv[1], store)
