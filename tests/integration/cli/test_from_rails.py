@@ -185,29 +185,29 @@ def test_forms_of_event_data(
     assert value(sessions, "SELECT metadata FROM events") == {"schema_version": 1}
 
 
-@pytest.mark.parametrize(
-    ("changes", "fault"),
-    [
-        ({"aggregate_type": "Domain::Parcels::Parcel"}, "Aggregate_type must be Domain::Orders::Order."),
-        ({"event_type": f"{EVENTS}::OrderLost"}, f"Event_type must be {EVENTS}:: and one of OrderPlaced, OrderItem"),
-        ({"event_data": {"note": "x"}}, "Event_data must not hold note, which OrderPlaced does not have."),
-        ({"event_data": None}, "Event_data must be a JSON object or a Ruby hash."),
-        ({"event_data": "{"}, "Event_data must be a JSON object or a Ruby hash."),
-        ({"event_data": '{:customer_name=>{:a=>"b"}}'}, "Event_data must be a Ruby hash of names with texts, numbers"),
-        ({"event_data": {"total_amount": "much"}}, "Total_amount must be an amount such as 10000 or 10000.0."),
-        ({"event_data": {"total_amount": 0.001}}, "Total_amount must have at most two decimal places."),
-        ({"event_data": {"total_amount": 1, "placed_at": "noon"}}, "Placed_at must be a time such as 2025-01-01"),
-        ({"event_data": {"total_amount": 1}}, "Data must have 'customer_name', as OrderPlaced does."),
-        ({"occurred_at": None}, "Occurred_at must be a time such as 2025-01-01 10:00:00."),
-        ({"aggregate_id": None}, "Order_id must be 1 to 64 letters"),
-        ({"version": "1"}, "Version must be a number."),
-    ],
-)
-def test_a_faulty_row_is_named(runner: FlaskCliRunner, changes: dict[str, object], fault: str) -> None:
-    result = runner.invoke(args=["events", "import", "-"], input=row(**changes))
+FAULTS: list[tuple[dict[str, object], str]] = [
+    ({"aggregate_type": "Domain::Parcels::Parcel"}, "Aggregate_type must be Domain::Orders::Order."),
+    ({"event_type": f"{EVENTS}::OrderLost"}, f"Event_type must be {EVENTS}:: and one of OrderPlaced, OrderItem"),
+    ({"event_data": {"note": "x"}}, "Event_data must not hold note, which OrderPlaced does not have."),
+    ({"event_data": None}, "Event_data must be a JSON object or a Ruby hash."),
+    ({"event_data": "{"}, "Event_data must be a JSON object or a Ruby hash."),
+    ({"event_data": '{:customer_name=>{:a=>"b"}}'}, "Event_data must be a Ruby hash of names with texts, numbers"),
+    ({"event_data": {"total_amount": "much"}}, "Total_amount must be an amount such as 10000 or 10000.0."),
+    ({"event_data": {"total_amount": 0.001}}, "Total_amount must have at most two decimal places."),
+    ({"event_data": {"total_amount": 1, "placed_at": "noon"}}, "Placed_at must be a time such as 2025-01-01"),
+    ({"event_data": {"total_amount": 1}}, "Data must have 'customer_name', as OrderPlaced does."),
+    ({"occurred_at": None}, "Occurred_at must be a time such as 2025-01-01 10:00:00."),
+    ({"aggregate_id": None}, "Order_id must be 1 to 64 letters"),
+    ({"version": "1"}, "Version must be a number."),
+]
 
-    assert result.exit_code == 1
-    assert f"line 1: {fault}" in result.stderr
+
+def test_a_faulty_row_is_named(runner: FlaskCliRunner) -> None:
+    for changes, fault in FAULTS:
+        result = runner.invoke(args=["events", "import", "-"], input=row(**changes))
+
+        assert result.exit_code == 1, fault
+        assert f"line 1: {fault}" in result.stderr
 
 
 def test_what_the_page_says_of_a_key_that_orderlog_does_not_have_helps(
