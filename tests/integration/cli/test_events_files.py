@@ -497,14 +497,14 @@ def test_ten_times_the_events_need_hardly_more_memory(
         return float(measured.stdout.splitlines()[-1])
 
     peaks = []
-    for orders, more in ((1_000, 1_000), (10_000, 9_000)):
+    for orders, more in ((500, 500), (5_000, 4_500)):
         fill(sessions, more, after=orders - more)
         monkeypatch.setenv("DATABASE_URL", sessions.kw["bind"].url.render_as_string(hide_password=False))
         exporting = peak("export", str(tmp_path / "log"))
         monkeypatch.setenv("DATABASE_URL", elsewhere.kw["bind"].url.render_as_string(hide_password=False))
         peaks.append((exporting, peak("import", str(tmp_path / "log"))))
 
-    assert value(elsewhere, "SELECT count(*) FROM events") == 40_000
+    assert value(elsewhere, "SELECT count(*) FROM events") == 20_000
     print(f"export and import, MB: {peaks}")
     (few_out, few_in), (many_out, many_in) = peaks
     assert many_out < few_out + 20
