@@ -57,6 +57,18 @@ LOOK = text(f"""
     FROM webhooks WHERE enabled
 """)
 
+# For readiness, which asks when somebody looked last; seldom, as it writes.
+LOOKED = text("""
+    UPDATE webhooks SET looked_at = now()
+    WHERE id IN (
+        SELECT id FROM webhooks WHERE enabled AND looked_at < now() - interval '5 seconds'
+        FOR NO KEY UPDATE SKIP LOCKED)
+""")
+
+SECONDS_SINCE = text(
+    "SELECT coalesce(max(extract(epoch FROM now() - looked_at)), 0)::float FROM webhooks WHERE enabled"
+)
+
 # An order that is parked stays so.
 DISPATCH = text(f"""
     WITH endpoint AS MATERIALIZED (
@@ -167,6 +179,8 @@ def dispatch(sessions: sessionmaker[Session]) -> dict[str, int]:
     """Note for every endpoint what is new; returns how many of its orders can be sent now."""
     with sessions.begin() as session:
         endpoints = session.execute(LOOK).all()
+        if endpoints:
+            session.execute(LOOKED)
     ready = {}
     for endpoint in endpoints:
         ready[endpoint.id] = endpoint.due
@@ -175,6 +189,11 @@ def dispatch(sessions: sessionmaker[Session]) -> dict[str, int]:
                 noted = session.execute(DISPATCH, {"id": endpoint.id}).scalar_one()
             ready[endpoint.id] = max(endpoint.due, min(noted, AT_ONCE))
     return ready
+
+
+def seconds_since_dispatch(session: Session) -> float:
+    """The longest that an enabled endpoint has waited for `dispatch` to come by."""
+    return float(session.execute(SECONDS_SINCE).scalar_one())
 
 
 class Taken(NamedTuple):

@@ -149,7 +149,7 @@ def change(session: Session, webhook_id: str, changes: Mapping[str, Any]) -> Web
     Raises WebhookNotFound."""
     values = {**changes, "updated_at": text("now()")}
     if "enabled" in changes:
-        values["disabled_because"] = None
+        values |= {"disabled_because": None, "looked_at": text("now()")}
     statement = update(webhooks).where(webhooks.c.id == webhook_id).values(values).returning(*SHOWN)
     webhook = _one(session.execute(statement).one_or_none())
     if changes.get("enabled"):

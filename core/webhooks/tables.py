@@ -34,6 +34,7 @@ webhooks = Table(
     Column("epoch", Integer, nullable=False),
     Column("transaction_id", XID8, nullable=False),
     Column("position", BigInteger, nullable=False),
+    Column("looked_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )

@@ -26,6 +26,7 @@ from core.projection.status import OVERDUE, holders, last_catch_up, seconds_held
 from core.read_models.wiring import PROJECTORS
 from core.safe_errors import DATABASE_ERRORS, describe, original
 from core.settings import is_redis
+from core.webhooks.delivering import seconds_since_dispatch
 from webapp.database import db, has_replica, migrate, read_sessions, sessions
 
 OK = "ok"
@@ -93,7 +94,7 @@ def check(results: dict[str, str]) -> None:
         results["replica"] = _replica()
     if results["postgresql"] == OK:
         results["catch_up"] = _ask(_catch_up)
-        for name, look in (("durability", _durability), ("positions", _positions)):
+        for name, look in (("durability", _durability), ("positions", _positions), ("webhooks", _webhooks)):
             if (told := _ask(look)) != OK:
                 results[name] = told
 
@@ -138,6 +139,13 @@ def _durability(session: Session) -> str:
 def _positions(session: Session) -> str:
     if session.execute(BEHIND).scalar():
         return f"the sequence of positions is behind, so commands fail; run as the owner: {SET_SEQUENCE}"
+    return OK
+
+
+def _webhooks(session: Session) -> str:
+    seconds = seconds_since_dispatch(session)
+    if seconds > OVERDUE:
+        return f"events were last sent to webhooks {seconds:.0f} s ago; see that beat and webhooks run"
     return OK
 
 

@@ -20,6 +20,8 @@ from core.database import session_factory
 from core.projection.catch_up import catch_up
 from core.projection.status import OVERDUE
 from core.read_models.wiring import PROJECTORS
+from core.webhooks import endpoints
+from core.webhooks.delivering import dispatch
 from local.servers import PostgresServer, ValkeyServer
 from tests.conftest import make_app
 from tests.support.examples import ORDER_ID, PLACED
@@ -51,6 +53,31 @@ def test_it_is_ready_while_catch_up_comes_by(sessions: sessionmaker[Session], cl
     age(sessions, OVERDUE - 5)
 
     assert readiness(client) == {"status": "ready", "checks": {"postgresql": "ok", "redis": "ok", "catch_up": "ok"}}
+
+
+def test_it_is_degraded_while_nobody_sends_webhooks(sessions: sessionmaker[Session], client: FlaskClient) -> None:
+    catch_up_with_all(sessions)
+    dispatch(sessions)
+    with sessions.begin() as session:
+        webhook_id = endpoints.create(session, "https://shop.example/", "", [], enabled=True)[0].id
+    assert readiness(client)["status"] == "ready"
+
+    run(sessions, f"UPDATE webhooks SET looked_at = now() - interval '{OVERDUE + 5} seconds'")
+    told = readiness(client)
+    assert told["status"] == "degraded"
+    assert told["checks"]["webhooks"] == (
+        f"events were last sent to webhooks {OVERDUE + 5:.0f} s ago; see that beat and webhooks run"
+    )
+    dispatch(sessions)
+    assert readiness(client)["status"] == "ready"
+    run(sessions, f"UPDATE webhooks SET looked_at = now() - interval '{OVERDUE + 5} seconds'")
+    with sessions.begin() as session:
+        endpoints.change(session, webhook_id, {"enabled": False})
+    run(sessions, f"UPDATE webhooks SET looked_at = now() - interval '{OVERDUE + 5} seconds'")
+    assert readiness(client)["status"] == "ready"
+    with sessions.begin() as session:
+        endpoints.change(session, webhook_id, {"enabled": True})
+    assert readiness(client)["status"] == "ready"
 
 
 @pytest.mark.parametrize("projectors", ["%", *PROJECTORS])
