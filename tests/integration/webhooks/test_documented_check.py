@@ -12,7 +12,8 @@ from core.webhooks.sending import signed
 
 
 def test_the_example_verifies(project_root: Path) -> None:
-    [example] = re.findall(r"```python\n(from standardwebhooks.*?)```", (project_root / "docs" / "events.md").read_text(), re.DOTALL)
+    page = (project_root / "docs" / "events.md").read_text()
+    [example] = re.findall(r"```python\n(from standardwebhooks.*?)```", page, re.DOTALL)
     secret, body = new_secret(), '{"id": "ORDER-001/1", "data": {"customer_name": "山田太郎"}}'
 
     def receive(**headers: str) -> None:
