@@ -22,7 +22,7 @@ LONGEST_RUN = 5.0  # seconds; then other endpoints' tasks come first
 
 @cache
 def sessions() -> sessionmaker[Session]:
-    return derived_session_factory(settings().database_url)
+    return derived_session_factory(settings().database_url, pooled=settings().pooled)
 
 
 @app.task(send_events=False)  # Flower would show little else

@@ -14,7 +14,7 @@ from psycopg import Connection, IsolationLevel
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from core.database import autocommitting, driver_connection
+from core.database import driver_connection, is_pooled
 from core.event_sourcing.codec import UnknownEventType, decode, encode
 from core.event_sourcing.event_store import RecordedEvent
 from core.event_sourcing.lines import LONGEST_LINE, incoming_row
@@ -93,6 +93,13 @@ def export_events(session: Session, file: IO[bytes], report: Report) -> int:
             done += len(page)
             report(done, total)
     return done
+
+
+class NeedsDirectConnection(Exception):
+    """A pooler gives each transaction another connection, and the lines wait in one."""
+
+    def __init__(self) -> None:
+        super().__init__("An import cannot go through a pooler: set DATABASE_DIRECT_URL to the database itself.")
 
 
 class Import:
@@ -216,14 +223,16 @@ class Import:
 
 @contextmanager
 def importing(engine: Engine) -> Iterator[Import]:
-    """An import that is undone if the block ends before `append`."""
-    with autocommitting(engine) as connection:
-        connection.autocommit = False
+    """An import that is undone if the block ends before `append`. Raises NeedsDirectConnection."""
+    with Session(engine) as session:
+        if is_pooled(session.connection()):
+            raise NeedsDirectConnection
+        connection = driver_connection(session)
         connection.isolation_level = IsolationLevel.REPEATABLE_READ  # `check` and `append` see the log at one moment
         try:
             yield Import(connection)
         finally:
-            connection.close()  # the temporary table goes with it
+            session.invalidate()  # closes the connection, and the temporary table goes with it
 
 
 def _decoded(event_type: str, data: Mapping[str, Any], metadata: Mapping[str, Any]) -> OrderEvent:

@@ -12,7 +12,7 @@ import click
 from flask.cli import AppGroup
 
 from core.event_sourcing.codec import UnknownEventType
-from core.event_sourcing.transfer import MOST_FAULTS, FileRefused, export_events, importing
+from core.event_sourcing.transfer import MOST_FAULTS, FileRefused, NeedsDirectConnection, export_events, importing
 from webapp.cli.common import database_faults, echo
 from webapp.cli.progress import counting
 from webapp.cli.tail import tail_command
@@ -55,6 +55,8 @@ def import_command(path: str) -> None:
             echo(f"line {line}: {sentence}", err=True)
         more = "; there may be more" if len(refused.faults) == MOST_FAULTS else ""
         raise click.ClickException(f"Nothing was imported. Faults: {len(refused.faults)}{more}.") from refused
+    except NeedsDirectConnection as error:
+        raise click.ClickException(str(error)) from error
     except UnknownEventType as error:
         raise click.ClickException(f"Nothing was imported. An order of the file goes on in the log: {error}") from error
     echo(f"{new} events imported, {incoming.present} were there already")

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import click
 from flask.cli import with_appcontext
 
-from core.database import autocommitting
+from core.database import driver_connection
 from core.event_sourcing import feed
 from core.event_sourcing.cloud_events import cloud_event
 from core.event_sourcing.codec import EVENT_TYPES, UnknownEventType
@@ -58,8 +58,8 @@ def tail_command(
 
 def _beginning(matching: FeedFilter, since: str | None, last: int) -> tuple[Cursor, FeedFilter]:
     if since is None:
-        with autocommitting(sessions().kw["bind"]) as connection:
-            return feed.before_last(connection, last, matching), matching
+        with sessions().begin() as session:
+            return feed.before_last(driver_connection(session), last, matching), matching
     try:
         moment = datetime.fromisoformat(since)
     except ValueError:
@@ -75,8 +75,8 @@ def _events(after: Cursor, matching: FeedFilter, follow: bool) -> Iterator[FeedE
     away = False
     while True:
         try:
-            with autocommitting(sessions().kw["bind"]) as connection:
-                page, away = feed.read_feed(connection, after, PAGE, matching), False
+            with sessions().begin() as session:
+                page, away = feed.read_feed(driver_connection(session), after, PAGE, matching), False
         except DATABASE_ERRORS as error:
             if not follow or not is_transient(error):
                 raise
