@@ -162,6 +162,7 @@ NOTE = text("""
         (:id, :webhook_id, :order_id, :version, :event_type, :attempted_at, :duration_ms, :status, :error, :text)
 """)
 
+FORGET_SECRETS = text("UPDATE webhooks SET previous_secret = NULL WHERE previous_until < now()")
 PRUNE = text("DELETE FROM webhook_deliveries WHERE attempted_at < now() - interval '30 days' RETURNING id")
 
 
@@ -257,5 +258,6 @@ def _note(session: Session, taken: Taken, answer: Answer, began: datetime, secon
 
 
 def prune(session: Session) -> int:
-    """Forget the attempts of more than 30 days ago; returns how many."""
+    """Forget secrets that sign no more, and the attempts of more than 30 days ago; returns how many attempts."""
+    session.execute(FORGET_SECRETS)
     return len(session.execute(PRUNE).all())

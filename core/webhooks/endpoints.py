@@ -31,15 +31,19 @@ ROTATE = text(f"""
     WHERE id = :id RETURNING id
 """)
 
-# What is waiting from there on comes again with it, so that its order holds.
+IS_THERE = text("SELECT FROM events WHERE aggregate_id = :order_id AND version = :version")
+
+# What waits from there on comes again with it, so that its order holds. What `dispatch` has not passed comes anyway.
 REDELIVER = text("""
     INSERT INTO webhook_orders AS known (webhook_id, order_id, next_version, last_version)
-    SELECT :id, aggregate_id, version, version FROM events WHERE aggregate_id = :order_id AND version = :version
+    SELECT :id, aggregate_id, version, version FROM events
+    WHERE aggregate_id = :order_id AND version = :version
+      AND (epoch, transaction_id, position)
+       <= (SELECT epoch, transaction_id, position FROM webhooks WHERE id = :id)
     ON CONFLICT (webhook_id, order_id) DO UPDATE
     SET next_version = least(known.next_version, excluded.next_version),
         last_version = greatest(known.last_version, excluded.last_version),
         next_attempt_at = now(), attempts = 0, failing_since = NULL
-    RETURNING order_id
 """)
 
 # A later place would skip what is between.
@@ -174,8 +178,9 @@ def redeliver(session: Session, webhook_id: str, order_id: str, version: int) ->
     """Send this event again, and what of its order is still waiting. Raises WebhookNotFound, NoSuchEvent."""
     _lock(session, webhook_id)
     event = {"id": webhook_id, "order_id": order_id, "version": version}
-    if session.execute(REDELIVER, event).one_or_none() is None:
+    if session.execute(IS_THERE, event).one_or_none() is None:
         raise NoSuchEvent
+    session.execute(REDELIVER, event)
 
 
 def redeliver_after(session: Session, webhook_id: str, after: Cursor) -> None:

@@ -16,12 +16,15 @@ from core import api_keys
 from core.api_keys import Scope
 from core.command_handler import utc_now
 from core.database import session_factory
+from core.webhooks.delivering import deliver, dispatch, prune
+from core.webhooks.sending import Sender
 from local.servers import PostgresServer, ValkeyServer
 from tests.conftest import make_app
 from tests.drills.fleet import Fleet
 from tests.support.calls import order_after, read, send
 from tests.support.make_run import request
 from tests.support.read_side import run
+from tests.support.receiver import Receiver
 from tests.support.waiting import wait_until
 
 
@@ -101,7 +104,16 @@ def test_every_command_and_the_operating_commands_work(role_app: Flask, tmp_path
     order_id = order_after(client, "add_item", "confirm_order", "ship_order")
     order_after(client, "cancel_order")
 
-    commands = ("catch-up", "rebuild", "verify", "verify --repair", "status", "parked list", "api-keys list")
+    commands = (
+        "catch-up",
+        "rebuild",
+        "verify",
+        "verify --repair",
+        "status",
+        "parked list",
+        "api-keys list",
+        "webhooks list",
+    )
     for command in (*commands, f"events export {tmp_path}/log", f"events import {tmp_path}/log"):
         ran = run(args=command.split())
         assert ran.exit_code == 0, (command, ran.output)
@@ -112,6 +124,20 @@ def test_every_command_and_the_operating_commands_work(role_app: Flask, tmp_path
     more = (tmp_path / "log").read_text().replace(order_id, "ORDER-001")
     ran = run(args=["events", "import", "-"], input=more)
     assert ran.stdout.startswith("4 events imported, 2 were there already"), ran.output
+
+
+def test_webhooks_are_managed_and_sent(role_app: Flask, role_url: str) -> None:
+    client, role_sessions = role_app.test_client(), session_factory(role_url)
+    with Receiver() as receiver, Sender(development=True) as sender:
+        webhook = read(client.post("/webhooks", json={"url": receiver.url}))
+        order_after(client)
+        assert dispatch(role_sessions) == {webhook["id"]: 1}
+        assert deliver(role_sessions, sender, webhook["id"])
+        assert len(receiver.got) == 1
+    with role_sessions.begin() as session:
+        assert prune(session) == 0
+    assert client.delete(f"/webhooks/{webhook['id']}").status_code == 204
+    role_sessions.kw["bind"].dispose()
 
 
 def test_its_keys_are_read_but_made_by_the_owner(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.orm import Session, sessionmaker
 from standardwebhooks.webhooks import Webhook
 
@@ -205,6 +205,9 @@ def test_after_a_rotation_both_secrets_sign_for_a_day(sessions: Sessions, receiv
     append_placed(sessions, "B")
     deliver_all(sessions)
     Webhook(new).verify(receiver.got[1].body, receiver.got[1].headers)
+    with sessions.begin() as session:
+        delivering.prune(session)
+    assert value(sessions, "SELECT previous_secret FROM webhooks") is None
     assert len(receiver.got[1].headers["webhook-signature"].split(" ")) == 1
 
 
@@ -218,6 +221,15 @@ def test_an_event_that_this_release_cannot_read_delays_its_own_order_only(
     assert deliver_all(sessions) == 2
     assert receiver.versions == {"B": [1]}
     assert "OrderRefunded" in value(sessions, "SELECT error FROM webhook_deliveries WHERE status IS NULL")
+
+
+def test_without_webhooks_a_dispatch_is_one_query(sessions: Sessions) -> None:
+    append_placed(sessions, "A")
+    sent: list[str] = []
+    event.listen(sessions.kw["bind"], "before_cursor_execute", lambda *told: sent.append(told[2]))
+
+    assert dispatch(sessions) == {}
+    assert len(sent) == 1
 
 
 # How many at once.
@@ -319,6 +331,21 @@ def test_one_event_can_be_sent_again_with_the_same_id(sessions: Sessions, receiv
     assert deliver_all(sessions) == 1
     assert receiver.versions == {"A": [1, 2, 3, 4, 5, 3]}
     assert receiver.got[5].headers["webhook-id"] == receiver.got[2].headers["webhook-id"]
+
+
+def test_an_event_that_has_not_settled_is_not_sent_again_before_those_that_come_first(
+    sessions: Sessions, receiver: Receiver
+) -> None:
+    webhook_id = listen(sessions, receiver)
+    with sessions() as open_session:
+        open_session.execute(text("SELECT pg_current_xact_id()"))
+        append(sessions, LIFE, order_id="A")
+        with sessions.begin() as session:
+            endpoints.redeliver(session, webhook_id, "A", 3)
+        assert deliver_all(sessions) == 0
+        open_session.rollback()
+    deliver_all(sessions)
+    assert receiver.versions == {"A": [1, 2, 3, 4, 5]}
 
 
 def test_an_event_that_is_sent_again_while_its_order_is_being_sent_comes_again(
