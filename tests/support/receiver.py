@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
+from sqlalchemy.orm import Session, sessionmaker
+
+from core.webhooks.delivering import deliver, dispatch
+from core.webhooks.sending import Sender
 from tests.support.ports import own_port
 
 Behave = Callable[[BaseHTTPRequestHandler], None]
@@ -111,3 +115,13 @@ class Receiver:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         self._server.server_close()
+
+
+def deliver_all(sessions: sessionmaker[Session]) -> int:
+    """What is due now, of every endpoint, as the webhooks process does it; returns how many attempts that were."""
+    attempts = 0
+    with Sender(development=True) as sender:
+        for webhook_id in dispatch(sessions):
+            while deliver(sessions, sender, webhook_id):
+                attempts += 1
+    return attempts

@@ -14,13 +14,12 @@ from werkzeug.test import TestResponse
 from core.api_keys import Scope
 from core.event_sourcing import feed
 from core.event_sourcing.codec import EVENT_TYPES
-from core.webhooks.delivering import deliver, dispatch
 from core.webhooks.endpoints import MOST_ENDPOINTS
-from core.webhooks.sending import MOST_READ, Sender
+from core.webhooks.sending import MOST_READ
 from tests.support.calls import faults, order_after, problem, read
 from tests.support.keys import Keys, bearing
 from tests.support.read_side import run
-from tests.support.receiver import Receiver, answer
+from tests.support.receiver import Receiver, answer, deliver_all
 
 URL = "https://shop.example/hooks"
 
@@ -30,13 +29,6 @@ def create(client: FlaskClient, **fields: Any) -> dict[str, Any]:
     assert created.status_code == 201, created.text
     webhook: dict[str, Any] = read(created)
     return webhook
-
-
-def deliver_all(sessions: sessionmaker[Session]) -> None:
-    with Sender(development=True) as sender:
-        for webhook_id in dispatch(sessions):
-            while deliver(sessions, sender, webhook_id):
-                pass
 
 
 def test_a_webhook_is_created_shown_changed_and_deleted(client: FlaskClient) -> None:

@@ -22,11 +22,13 @@ from core.event_sourcing.streams import IdRange
 from core.projection.catch_up import LOG_EPOCH, catch_up
 from core.projection.verify import verify, verify_sums
 from core.read_models.wiring import PROJECTORS, SUMS
+from core.webhooks import endpoints
 from local.servers import SUPERUSER, PostgresServer, ValkeyServer, postgres_binary
 from tests.conftest import make_app
 from tests.support.calls import order_after, problem, read, send
 from tests.support.examples import CONFIRMED, LAPTOP_ADDED, NOON, ORDER_ID, PLACE, PLACED
 from tests.support.read_side import append_placed, project_all, run, shown, value
+from tests.support.receiver import Receiver, deliver_all
 from tests.support.streams import append, handle
 from tests.support.waiting import LONG, wait_for_lock, wait_until
 
@@ -132,6 +134,24 @@ def test_followers_go_on_exactly_after_a_dump_is_restored(
     for number in (1, 2, 3):  # of events that were read before the move
         read_before, cursor = follow(sessions, limit=number)
         assert read_before + follow(moved, cursor)[0] == everything
+
+
+def test_webhooks_go_on_exactly_after_a_dump_is_restored(
+    sessions: sessionmaker[Session], database_url: str, other_cluster: PostgresServer, elsewhere: sessionmaker[Session]
+) -> None:
+    with Receiver() as receiver:
+        with sessions.begin() as session:
+            endpoints.create(session, receiver.url, "", [], enabled=True)
+        append(sessions, [PLACED])
+        spend_ids(sessions)
+        append(sessions, [LAPTOP_ADDED], after=1)
+        deliver_all(sessions)
+        append_placed(sessions, "ORDER-002")
+        restore(dump(database_url), other_cluster.superuser_url)
+        append(elsewhere, [CONFIRMED], after=2)
+        deliver_all(elsewhere)
+
+        assert receiver.versions == {ORDER_ID: [1, 2, 3], "ORDER-002": [1]}
 
 
 def test_followers_see_all_of_a_log_that_was_moved_though_nothing_new_comes(moved: sessionmaker[Session]) -> None:

@@ -17,7 +17,7 @@ from core.webhooks.delivering import AT_ONCE, MANY_FAILING, deliver, dispatch
 from core.webhooks.sending import Answer, Sender
 from tests.support.examples import CANCELLED, CONFIRMED, LAPTOP_ADDED, LIFE, MICE_ADDED, PLACED
 from tests.support.read_side import append_placed, place_many, run, store, value
-from tests.support.receiver import Behave, Receiver, answer
+from tests.support.receiver import Behave, Receiver, answer, deliver_all
 from tests.support.streams import append
 from tests.support.waiting import wait_until
 
@@ -38,16 +38,6 @@ def listen(sessions: Sessions, receiver: Receiver, *types: str) -> str:
 
 def secret_of(sessions: Sessions, webhook_id: str) -> str:
     return str(value(sessions, f"SELECT secret FROM webhooks WHERE id = '{webhook_id}'"))
-
-
-def deliver_all(sessions: Sessions) -> int:
-    """What is due now, of every endpoint; returns how many attempts that were."""
-    attempts = 0
-    with Sender(development=True) as sender:
-        for webhook_id in dispatch(sessions):
-            while deliver(sessions, sender, webhook_id):
-                attempts += 1
-    return attempts
 
 
 def let_time_pass(sessions: Sessions, hours: float = 100) -> None:
