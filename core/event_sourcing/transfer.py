@@ -4,9 +4,8 @@ An export is in the order in which followers read the log, so that a log that ha
 begins with the number of its events: a file that was cut off is not taken for a whole one.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from itertools import groupby
 from typing import IO, Any, NamedTuple
 
@@ -15,16 +14,13 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from core.database import driver_connection, is_pooled
-from core.event_sourcing.codec import UnknownEventType, decode, encode
+from core.event_sourcing.codec import UnknownEventType, decode
 from core.event_sourcing.event_store import RecordedEvent
+from core.event_sourcing.facts import carry_out, read_fact, require_written
 from core.event_sourcing.lines import LONGEST_LINE, incoming_row
-from core.event_sourcing.postgres_store import LAST_VERSION
 from core.event_sourcing.streams import BrokenStream, require_next
-from core.orders import values
-from core.orders.commands import PlaceOrder
 from core.orders.errors import InvalidValue, OrderError
-from core.orders.events import OrderEvent
-from core.orders.order import Order, asked_for, decide, place
+from core.orders.order import Order, asked_for
 
 PAGE = 5000  # events
 MOST_FAULTS = 20
@@ -191,15 +187,15 @@ class Import:
                 continue
             stored = None
             try:
-                event = _decoded(event_type, data, metadata)
+                event = read_fact(event_type, metadata["schema_version"], data)
                 recorded = RecordedEvent(0, order_id, version, event, metadata, occurred_at)
                 require_next(recorded, order.version)
             except (InvalidValue, UnknownEventType, BrokenStream) as fault:
                 self._refuse(line, str(fault))
                 return lines + sum(1 for _ in rows)
             try:
-                order = _carried_out(order, recorded, before)
-                _require_written(data, metadata["schema_version"], order.uncommitted_events.pop())
+                order = carry_out(order, recorded, before)
+                require_written(data, metadata["schema_version"], order.uncommitted_events.pop())
             except OrderError as refusal:
                 self._refuse(line, str(refusal))
                 if order.version < version:
@@ -233,45 +229,3 @@ def importing(engine: Engine) -> Iterator[Import]:
             yield Import(connection)
         finally:
             session.invalidate()  # closes the connection, and the temporary table goes with it
-
-
-def _decoded(event_type: str, data: Mapping[str, Any], metadata: Mapping[str, Any]) -> OrderEvent:
-    """Raises UnknownEventType, InvalidValue."""
-    try:
-        event = decode(event_type, metadata["schema_version"], data)
-    except KeyError as error:
-        raise InvalidValue("data", f"must have {error}, as {event_type} does") from error
-    except (TypeError, ValueError, ArithmeticError) as error:
-        raise InvalidValue("data", f"must hold amounts and times as {event_type} does") from error
-    if asked_for(event)[1].tzinfo is None:
-        raise InvalidValue("data", "must have times with their zone")
-    return event
-
-
-def _carried_out(order: Order, recorded: RecordedEvent, before: tuple[datetime, datetime] | None) -> Order:
-    """The order after an event that its command would record today; but old orders may have more items, and their
-    texts control characters. `before` has the two times of the event before. Raises OrderError."""
-    command, at = asked_for(recorded.event)
-    if command.order_id != recorded.aggregate_id:
-        raise InvalidValue("data", "must be of the order that the line names")
-    if before and (at < before[0] or recorded.occurred_at < before[1]):
-        raise InvalidValue("occurred_at", "and the time in data must not be before those of the version before")
-    if isinstance(command, PlaceOrder):
-        order = place(command, at)
-    else:
-        decide(order, command, at, max_items=LAST_VERSION)
-    return order
-
-
-def _require_written(data: Mapping[str, Any], schema_version: int, event: OrderEvent) -> None:
-    """Raises InvalidValue unless the data are written as those of this event, which may lack control characters."""
-    written = encode(event)
-    if schema_version < written.schema_version:
-        return
-    if unknown := data.keys() - written.data.keys():
-        raise InvalidValue(
-            "data", f"must not hold {', '.join(sorted(unknown))}, which {written.event_type} does not have"
-        )
-    for key, value in written.data.items():
-        if value not in (data[key], values.without_controls(data[key])):
-            raise InvalidValue(f"data.{key}", f"must be written as {value!r}")
