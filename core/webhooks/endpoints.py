@@ -1,34 +1,48 @@
-"""Endpoints: who wants to be told of which events, and what was tried."""
+"""Endpoints: who wants to be told of which events, what each has still to get, and what was tried."""
 
 import base64
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, delete, insert, select, text, update
+from sqlalchemy import insert, text, update
 from sqlalchemy.orm import Session
 from uuid_utils import uuid7
 
 from core.database import driver_connection
 from core.event_sourcing.feed import Cursor, read_feed
-from core.webhooks.tables import webhook_deliveries, webhook_orders, webhooks
+from core.webhooks.tables import webhooks
 
 MOST_ENDPOINTS = 100
-BOTH_SECRETS = "24 hours"
+LAST_ID = UUID(int=2**128 - 1)
+
+Webhook = Mapping[str, Any]
+"""An endpoint as SHOW tells of it: without its secrets, and with the number of orders that it waits for."""
+
+SHOW = text("""
+    SELECT id, url, description, types, enabled, disabled_because, created_at, updated_at, waiting, failing, parked
+    FROM webhooks CROSS JOIN LATERAL (
+        SELECT count(*) AS waiting,
+               count(*) FILTER (WHERE failing_since IS NOT NULL AND next_attempt_at IS NOT NULL) AS failing,
+               count(*) FILTER (WHERE next_attempt_at IS NULL) AS parked
+        FROM webhook_orders WHERE webhook_id = webhooks.id
+    ) AS orders
+    WHERE id = coalesce(:id, id)
+    ORDER BY id
+""")
 
 # Without a cursor, an endpoint begins after all that is settled.
 END = text("""
     SELECT log_epoch() AS epoch, pg_snapshot_xmin(pg_current_snapshot())::text AS transaction_id, 0 AS position
 """)
 
-ROTATE = text(f"""
+DELETE = text("DELETE FROM webhooks WHERE id = :id")
+
+ROTATE = text("""
     UPDATE webhooks
-    SET previous_secret = secret, previous_until = now() + interval '{BOTH_SECRETS}', secret = :secret,
-        updated_at = now()
-    WHERE id = :id RETURNING id
+    SET previous_secret = secret, previous_until = now() + interval '24 hours', secret = :secret, updated_at = now()
+    WHERE id = :id
 """)
 
 IS_THERE = text("SELECT FROM events WHERE aggregate_id = :order_id AND version = :version")
@@ -59,10 +73,16 @@ RETRY = text("""
     RETURNING order_id
 """)
 
-WAITING = text("""
-    SELECT count(*) AS waiting, count(*) FILTER (WHERE next_attempt_at IS NULL) AS parked,
-           count(*) FILTER (WHERE failing_since IS NOT NULL AND next_attempt_at IS NOT NULL) AS failing
-    FROM webhook_orders WHERE webhook_id = :id
+DELIVERIES = text("""
+    SELECT id, order_id, version, event_type, attempted_at, duration_ms, status, error, answer
+    FROM webhook_deliveries WHERE webhook_id = :id AND id < :before
+    ORDER BY id DESC LIMIT :limit
+""")
+
+FAILING = text("""
+    SELECT order_id, next_version, next_attempt_at, error
+    FROM webhook_orders WHERE webhook_id = :id AND failing_since IS NOT NULL
+    ORDER BY next_attempt_at IS NOT NULL, failing_since LIMIT :limit
 """)
 
 
@@ -87,64 +107,34 @@ class TooManyWebhooks(Exception):
         super().__init__(f"There are {MOST_ENDPOINTS} webhooks already, which is the most.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Webhook:
-    """An endpoint, without its secrets. No type means every type."""
-
-    id: str
-    url: str
-    description: str
-    types: Sequence[str]
-    enabled: bool
-    disabled_because: str | None
-    created_at: datetime
-    updated_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
-    """One attempt; without a status no answer came, and `error` says why."""
-
-    id: UUID
-    order_id: str
-    version: int
-    event_type: str
-    attempted_at: datetime
-    duration_ms: int
-    status: int | None
-    error: str | None
-    answer: str
-
-
-SHOWN = [webhooks.c[name] for name in Webhook.__dataclass_fields__]
-TRIED = [webhook_deliveries.c[name] for name in Delivery.__dataclass_fields__]
-
-
 def new_secret() -> str:
     return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
 
 
 def create(
     session: Session, url: str, description: str, types: Sequence[str], *, enabled: bool, after: Cursor | None = None
-) -> tuple[Webhook, str]:
-    """The endpoint and its secret, which is shown only now. Raises TooManyWebhooks, CursorOfAnotherLog."""
+) -> Webhook:
+    """With its `secret`, which is shown only now. Raises TooManyWebhooks, CursorOfAnotherLog."""
     if len(list_webhooks(session)) >= MOST_ENDPOINTS:
         raise TooManyWebhooks
     place = _place(session, after) if after else session.execute(END).one()._asdict()
     given = {"url": url, "description": description, "types": types, "enabled": enabled}
-    secret = new_secret()
-    row = {"id": str(uuid7()), "secret": secret, **given, **place}
-    return _webhook(session.execute(insert(webhooks).values(row).returning(*SHOWN)).one()), secret
+    webhook_id, secret = str(uuid7()), new_secret()
+    session.execute(insert(webhooks).values(id=webhook_id, secret=secret, **given, **place))
+    return {**find(session, webhook_id), "secret": secret}
 
 
 def list_webhooks(session: Session) -> list[Webhook]:
     """All of them, oldest first."""
-    return [_webhook(row) for row in session.execute(select(*SHOWN).order_by(webhooks.c.id))]
+    return [row._asdict() for row in session.execute(SHOW, {"id": None})]
 
 
 def find(session: Session, webhook_id: str) -> Webhook:
     """Raises WebhookNotFound."""
-    return _one(session.execute(select(*SHOWN).where(webhooks.c.id == webhook_id)).one_or_none())
+    row = session.execute(SHOW, {"id": webhook_id}).one_or_none()
+    if row is None:
+        raise WebhookNotFound
+    return row._asdict()
 
 
 def change(session: Session, webhook_id: str, changes: Mapping[str, Any]) -> Webhook:
@@ -154,30 +144,28 @@ def change(session: Session, webhook_id: str, changes: Mapping[str, Any]) -> Web
     values = {**changes, "updated_at": text("now()")}
     if "enabled" in changes:
         values |= {"disabled_because": None, "looked_at": text("now()")}
-    statement = update(webhooks).where(webhooks.c.id == webhook_id).values(values).returning(*SHOWN)
-    webhook = _one(session.execute(statement).one_or_none())
+    session.execute(update(webhooks).where(webhooks.c.id == webhook_id).values(values))
     if changes.get("enabled"):
         retry(session, webhook_id)
-    return webhook
+    return find(session, webhook_id)
 
 
 def remove(session: Session, webhook_id: str) -> None:
     """With all that it has still to get. Raises WebhookNotFound."""
-    _one(session.execute(delete(webhooks).where(webhooks.c.id == webhook_id).returning(*SHOWN)).one_or_none())
+    find(session, webhook_id)
+    session.execute(DELETE, {"id": webhook_id})
 
 
-def rotate(session: Session, webhook_id: str) -> str:
-    """Another secret, which is shown only now; for a day the one before it signs too. Raises WebhookNotFound."""
+def rotate(session: Session, webhook_id: str) -> Webhook:
+    """With another `secret`, which is shown only now; for a day the one before it signs too. Raises WebhookNotFound."""
     secret = new_secret()
-    if session.execute(ROTATE, {"id": webhook_id, "secret": secret}).one_or_none() is None:
-        raise WebhookNotFound
-    return secret
+    session.execute(ROTATE, {"id": webhook_id, "secret": secret})
+    return {**find(session, webhook_id), "secret": secret}
 
 
 def redeliver(session: Session, webhook_id: str, order_id: str, version: int) -> None:
     """Send this event again, and what of its order is still waiting. Raises WebhookNotFound, NoSuchEvent."""
-    _lock(session, webhook_id)
-    event = {"id": webhook_id, "order_id": order_id, "version": version}
+    event = {"id": find(session, webhook_id)["id"], "order_id": order_id, "version": version}
     if session.execute(IS_THERE, event).one_or_none() is None:
         raise NoSuchEvent
     session.execute(REDELIVER, event)
@@ -191,48 +179,21 @@ def redeliver_after(session: Session, webhook_id: str, after: Cursor) -> None:
 
 def retry(session: Session, webhook_id: str) -> int:
     """Try the orders that are parked or failing now; returns how many. Raises WebhookNotFound."""
-    _lock(session, webhook_id)
-    return len(session.execute(RETRY, {"id": webhook_id}).all())
+    return len(session.execute(RETRY, {"id": find(session, webhook_id)["id"]}).all())
 
 
-def waiting(session: Session, webhook_id: str) -> dict[str, int]:
-    """How many orders have events to be sent, and how many of them are failing and parked."""
-    return session.execute(WAITING, {"id": webhook_id}).one()._asdict()
-
-
-def deliveries(session: Session, webhook_id: str, *, before: UUID | None, limit: int) -> list[Delivery]:
+def deliveries(session: Session, webhook_id: str, *, before: UUID | None, limit: int) -> list[dict[str, Any]]:
     """The attempts before that of this id, newest first. Raises WebhookNotFound."""
-    find(session, webhook_id)
-    tried = webhook_deliveries.c
-    query = select(*TRIED).where(tried.webhook_id == webhook_id).order_by(tried.id.desc()).limit(limit)
-    rows = session.execute(query.where(tried.id < before) if before else query)
-    return [Delivery(**row._asdict()) for row in rows]
+    wanted = {"id": find(session, webhook_id)["id"], "before": before or LAST_ID, "limit": limit}
+    return [row._asdict() for row in session.execute(DELIVERIES, wanted)]
 
 
-def failing(session: Session, webhook_id: str, limit: int = 20) -> list[Row[Any]]:
-    """Orders that are parked, then those that are failing; longest first."""
-    row = webhook_orders.c
-    query = select(row.order_id, row.next_version, row.attempts, row.failing_since, row.next_attempt_at, row.error)
-    failed = query.where(row.webhook_id == webhook_id, row.failing_since.is_not(None))
-    return list(session.execute(failed.order_by(row.next_attempt_at.is_not(None), row.failing_since).limit(limit)))
+def failing_orders(session: Session, webhook_id: str, limit: int) -> list[dict[str, Any]]:
+    """Those that are parked, then those that are tried again; longest first."""
+    return [row._asdict() for row in session.execute(FAILING, {"id": webhook_id, "limit": limit})]
 
 
 def _place(session: Session, after: Cursor) -> dict[str, Any]:
     """Raises CursorOfAnotherLog."""
     read_feed(driver_connection(session), after, limit=1)
     return {"epoch": after.epoch, "transaction_id": str(after.transaction_id), "position": after.position}
-
-
-def _lock(session: Session, webhook_id: str) -> None:
-    query = select(*SHOWN).where(webhooks.c.id == webhook_id).with_for_update(key_share=True)
-    _one(session.execute(query).one_or_none())
-
-
-def _one(row: Row[Any] | None) -> Webhook:
-    if row is None:
-        raise WebhookNotFound
-    return _webhook(row)
-
-
-def _webhook(row: Row[Any]) -> Webhook:
-    return Webhook(**row._asdict())

@@ -1,7 +1,8 @@
 """Webhooks: endpoints of other services, to which events are sent as they happen."""
 
 import re
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -122,8 +123,10 @@ class DeliveriesQuery(Strict):
     ] = None
 
 
-class WebhookAnswer(BaseModel):
-    """An endpoint. `disabled_because` says why it was disabled, if nobody asked for it."""
+class Webhook(BaseModel):
+    """An endpoint. `disabled_because` says why it was disabled, if nobody asked for it.
+
+    `waiting` orders have events that it has still to get; `failing` of them are tried again, `parked` are not."""
 
     id: str
     url: str
@@ -133,35 +136,24 @@ class WebhookAnswer(BaseModel):
     disabled_because: str | None
     created_at: fields.Time
     updated_at: fields.Time
-
-
-class WebhookWithSecret(WebhookAnswer):
-    """`secret` is shown only now."""
-
-    secret: str
-
-
-class WebhookState(WebhookAnswer):
-    """How many orders have events that it has still to get; some of them are tried again, or parked after 3 days."""
-
     waiting: fields.NumberOfOrders
     failing: fields.NumberOfOrders
     parked: fields.NumberOfOrders
 
 
-class Webhooks(BaseModel):
-    """All of them, oldest first."""
-
-    webhooks: list[WebhookAnswer]
-
-
-class WebhookSecret(BaseModel):
-    """The new secret, which is shown only now. For 24 hours the old one signs too."""
+class WebhookWithSecret(Webhook):
+    """`secret` is shown only now."""
 
     secret: str
 
 
-class DeliveryAnswer(BaseModel):
+class Webhooks(BaseModel):
+    """All of them, oldest first."""
+
+    webhooks: list[Webhook]
+
+
+class Delivery(BaseModel):
     """One attempt. Without a `status` nothing was answered, and `error` says why; `answer` is the first 1 KB of it."""
 
     id: str
@@ -178,34 +170,32 @@ class DeliveryAnswer(BaseModel):
 class Deliveries(BaseModel):
     """The attempts of 30 days, newest first; `next_cursor` is null on the last page."""
 
-    deliveries: list[DeliveryAnswer]
+    deliveries: list[Delivery]
     next_cursor: str | None
 
 
 def create_webhook() -> ResponseReturnValue:
     body = read_body(CreateWebhookBody)
     with sessions().begin() as session:
-        webhook, secret = endpoints.create(session, **dict(body))
-    place = {"Location": url_for("show_webhook", webhook_id=webhook.id)}
-    return {**asdict(webhook), "secret": secret}, 201, place
+        webhook = endpoints.create(session, **dict(body))
+    return {**webhook}, 201, {"Location": url_for("show_webhook", webhook_id=webhook["id"])}
 
 
 def list_webhooks() -> ResponseReturnValue:
     with sessions().begin() as session:
-        return {"webhooks": [asdict(webhook) for webhook in endpoints.list_webhooks(session)]}
+        return {"webhooks": endpoints.list_webhooks(session)}
 
 
 def show_webhook(webhook_id: UUID) -> ResponseReturnValue:
     with sessions().begin() as session:
-        webhook = endpoints.find(session, str(webhook_id))
-        return {**asdict(webhook), **endpoints.waiting(session, webhook.id)}
+        return {**endpoints.find(session, str(webhook_id))}
 
 
 def change_webhook(webhook_id: UUID) -> ResponseReturnValue:
     body = read_body(ChangeWebhookBody)
     changes = {name: value for name, value in body if name in body.model_fields_set}
     with sessions().begin() as session:
-        return asdict(endpoints.change(session, str(webhook_id), changes))
+        return {**endpoints.change(session, str(webhook_id), changes)}
 
 
 def delete_webhook(webhook_id: UUID) -> ResponseReturnValue:
@@ -216,18 +206,15 @@ def delete_webhook(webhook_id: UUID) -> ResponseReturnValue:
 
 def rotate_secret(webhook_id: UUID) -> ResponseReturnValue:
     with sessions().begin() as session:
-        return {"secret": endpoints.rotate(session, str(webhook_id))}
+        return {**endpoints.rotate(session, str(webhook_id))}
 
 
 def list_deliveries(webhook_id: UUID) -> ResponseReturnValue:
     query = read_query(DeliveriesQuery)
     with sessions().begin() as session:
         found = endpoints.deliveries(session, str(webhook_id), before=query.cursor, limit=query.limit + 1)
-    shown = found[: query.limit]
-    return {
-        "deliveries": [{**asdict(attempt), "id": str(attempt.id)} for attempt in shown],
-        "next_cursor": str(shown[-1].id) if len(found) > query.limit else None,
-    }
+    shown = [{**attempt, "id": str(attempt["id"])} for attempt in found[: query.limit]]
+    return {"deliveries": shown, "next_cursor": shown[-1]["id"] if len(found) > query.limit else None}
 
 
 def redeliver(webhook_id: UUID) -> ResponseReturnValue:
@@ -251,6 +238,9 @@ EXAMPLE: dict[str, Any] = {
     "disabled_because": None,
     "created_at": fields.EXAMPLE_TIME,
     "updated_at": fields.EXAMPLE_TIME,
+    "waiting": 3,
+    "failing": 1,
+    "parked": 0,
 }
 EXAMPLE_DELIVERY = {
     "id": "019a5e40-0c1d-7e5f-9a6b-7c8d9e0f1a2b",
@@ -270,7 +260,28 @@ WEBHOOK_ID_IN_PATH: fields.JsonSchema = {
         "example": EXAMPLE_ID,
     }
 }
-SHOWN = Answer(description="The webhook.", model=WebhookAnswer, example=EXAMPLE)
+
+
+def of_webhook(
+    method: str, path: str, view: Callable[[UUID], ResponseReturnValue], summary: str, answer: Answer, **more: Any
+) -> Operation:
+    """An operation on one webhook; `more` are other fields of the record."""
+    return Operation(
+        method=method,
+        path=f"/webhooks/{{webhook_id}}{path}",
+        in_path=WEBHOOK_ID_IN_PATH,
+        view=view,
+        scope=Scope.WEBHOOKS_MANAGE,
+        summary=summary,
+        answers=(answer,),
+        **{"problems": (problems.WEBHOOK_NOT_FOUND,), **more},
+    )
+
+
+SHOWN = Answer(description="The webhook.", model=Webhook, example=EXAMPLE)
+WITH_SECRET = Answer(
+    description="The webhook with its secret.", model=WebhookWithSecret, example={**EXAMPLE, "secret": EXAMPLE_SECRET}
+)
 
 OPERATIONS = (
     Operation(
@@ -282,15 +293,7 @@ OPERATIONS = (
         description="Events are sent to it as CloudEvents, signed by Standard Webhooks 1.0; the secret is shown once.",
         body=CreateWebhookBody,
         example={"url": EXAMPLE_URL, "description": "The shop", "types": ["OrderShipped"]},
-        answers=(
-            Answer(
-                status=201,
-                description="The webhook with its secret.",
-                model=WebhookWithSecret,
-                headers=(header_fields.LOCATION,),
-                example={**EXAMPLE, "secret": EXAMPLE_SECRET},
-            ),
-        ),
+        answers=(replace(WITH_SECRET, status=201, headers=(header_fields.LOCATION,)),),
         problems=(problems.TOO_MANY_WEBHOOKS, problems.CURSOR_OF_ANOTHER_LOG),
     ),
     Operation(
@@ -300,83 +303,54 @@ OPERATIONS = (
         summary="List the webhooks",
         answers=(Answer(description="All of them.", model=Webhooks, example={"webhooks": [EXAMPLE]}),),
     ),
-    Operation(
-        path="/webhooks/{webhook_id}",
-        in_path=WEBHOOK_ID_IN_PATH,
-        view=show_webhook,
-        scope=Scope.WEBHOOKS_MANAGE,
-        summary="Show a webhook, and what it has still to get",
-        answers=(
-            Answer(
-                description="The webhook.",
-                model=WebhookState,
-                example={**EXAMPLE, "waiting": 3, "failing": 1, "parked": 0},
-            ),
-        ),
-        problems=(problems.WEBHOOK_NOT_FOUND,),
-    ),
-    Operation(
-        method="patch",
-        path="/webhooks/{webhook_id}",
-        in_path=WEBHOOK_ID_IN_PATH,
-        view=change_webhook,
-        scope=Scope.WEBHOOKS_MANAGE,
-        summary="Change a webhook",
+    of_webhook("get", "", show_webhook, "Show a webhook, and what it has still to get", SHOWN),
+    of_webhook(
+        "patch",
+        "",
+        change_webhook,
+        "Change a webhook",
+        SHOWN,
         description="While it is disabled nothing is sent and nothing is lost; enabling it sends what waits, also what"
         " was parked.",
         body=ChangeWebhookBody,
         example={"enabled": False},
-        answers=(SHOWN,),
-        problems=(problems.WEBHOOK_NOT_FOUND,),
     ),
-    Operation(
-        method="delete",
-        path="/webhooks/{webhook_id}",
-        in_path=WEBHOOK_ID_IN_PATH,
-        view=delete_webhook,
-        scope=Scope.WEBHOOKS_MANAGE,
-        summary="Delete a webhook",
-        answers=(Answer(status=204, description="It is gone.", media_types=()),),
-        problems=(problems.WEBHOOK_NOT_FOUND,),
+    of_webhook(
+        "delete",
+        "",
+        delete_webhook,
+        "Delete a webhook",
+        Answer(status=204, description="It is gone.", media_types=()),
     ),
-    Operation(
-        method="post",
-        path="/webhooks/{webhook_id}/rotate",
-        in_path=WEBHOOK_ID_IN_PATH,
-        view=rotate_secret,
-        scope=Scope.WEBHOOKS_MANAGE,
-        summary="Give a webhook another secret",
+    of_webhook(
+        "post",
+        "/rotate",
+        rotate_secret,
+        "Give a webhook another secret",
+        WITH_SECRET,
         description="For 24 hours both secrets sign.",
-        answers=(Answer(description="The secret.", model=WebhookSecret, example={"secret": EXAMPLE_SECRET}),),
-        problems=(problems.WEBHOOK_NOT_FOUND,),
     ),
-    Operation(
-        path="/webhooks/{webhook_id}/deliveries",
-        in_path=WEBHOOK_ID_IN_PATH,
-        view=list_deliveries,
-        scope=Scope.WEBHOOKS_MANAGE,
-        summary="List the attempts to deliver",
-        query=DeliveriesQuery,
-        answers=(
-            Answer(
-                description="A page of attempts.",
-                model=Deliveries,
-                example={"deliveries": [EXAMPLE_DELIVERY], "next_cursor": None},
-            ),
+    of_webhook(
+        "get",
+        "/deliveries",
+        list_deliveries,
+        "List the attempts to deliver",
+        Answer(
+            description="A page of attempts.",
+            model=Deliveries,
+            example={"deliveries": [EXAMPLE_DELIVERY], "next_cursor": None},
         ),
-        problems=(problems.WEBHOOK_NOT_FOUND,),
+        query=DeliveriesQuery,
     ),
-    Operation(
-        method="post",
-        path="/webhooks/{webhook_id}/redeliver",
-        in_path=WEBHOOK_ID_IN_PATH,
-        view=redeliver,
-        scope=Scope.WEBHOOKS_MANAGE,
-        summary="Send events again",
+    of_webhook(
+        "post",
+        "/redeliver",
+        redeliver,
+        "Send events again",
+        Answer(status=202, description="They will be sent.", media_types=()),
         description="One event, with those of its order that still wait; or all that follow a cursor of the feed.",
         body=RedeliverBody,
         example={"event_id": f"{fields.EXAMPLE_ORDER_ID}/2"},
-        answers=(Answer(status=202, description="They will be sent.", media_types=()),),
         problems=(problems.WEBHOOK_NOT_FOUND, problems.EVENT_NOT_FOUND, problems.CURSOR_OF_ANOTHER_LOG),
     ),
 )

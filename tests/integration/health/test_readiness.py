@@ -59,7 +59,7 @@ def test_it_is_degraded_while_nobody_sends_webhooks(sessions: sessionmaker[Sessi
     catch_up_with_all(sessions)
     dispatch(sessions)
     with sessions.begin() as session:
-        webhook_id = endpoints.create(session, "https://shop.example/", "", [], enabled=True)[0].id
+        webhook_id = endpoints.create(session, "https://shop.example/", "", [], enabled=True)["id"]
     assert readiness(client)["status"] == "ready"
 
     run(sessions, f"UPDATE webhooks SET looked_at = now() - interval '{OVERDUE + 5} seconds'")
