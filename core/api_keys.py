@@ -138,6 +138,14 @@ def authenticate(session: Session, text: str, *, now: datetime) -> ApiKey:
     return key
 
 
+def is_valid(session: Session, key_id: str, *, now: datetime) -> bool:
+    """Whether the key still opens what it has opened."""
+    stored = api_keys.c
+    query = select(stored.id).where(stored.id == key_id, stored.revoked_at.is_(None))
+    unexpired = stored.expires_at.is_(None) | (stored.expires_at > now)
+    return session.execute(query.where(unexpired)).one_or_none() is not None
+
+
 def _hash(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 

@@ -29,6 +29,7 @@ SECONDS = r"\d{1,5}(\.\d{1,3})?", "a number of seconds below 100000, such as 1 o
 TIMEOUT = r"[1-9]\d?", "a whole number of seconds from 1 to 99"
 PORT = r"\d{1,5}", "a number of a port, such as 8000"
 PROCESSES = r"[1-9]\d?", "a number of processes from 1 to 99"
+MOST_STREAMS = r"\d{1,4}", "a whole number of streams from 0 to 9999"
 ITEMS = r"[1-9]\d{0,4}", "a whole number of items from 1 to 99999"
 PROXIES = r"[0-9]", "how many proxies stand before the service, 0 to 9"
 
@@ -128,6 +129,7 @@ class WebSettings:
     statement_timeout: float = 5.0
     pool_timeout: float = 2.0
     max_items: int = MAX_ITEMS
+    streams: int = 200
 
     @classmethod
     def load(cls, environment: Mapping[str, str] = os.environ) -> "WebSettings":
@@ -150,6 +152,7 @@ class WebSettings:
             statement_timeout=float(number("STATEMENT_TIMEOUT", environment, "5", *SECONDS)),
             pool_timeout=float(number("POOL_TIMEOUT", environment, "2", *SECONDS)),
             max_items=int(number("MAX_ITEMS", environment, str(MAX_ITEMS), *ITEMS)),
+            streams=int(number("STREAMS", environment, "200", *MOST_STREAMS)),
         )
 
 

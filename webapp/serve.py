@@ -11,9 +11,11 @@ from granian.server import MPServer
 from werkzeug.utils import import_string
 
 from core.settings import MissingSetting, Settings, WebSettings, WrongSetting
-from webapp.rsgi import RsgiApplication
+from webapp.api.streams import Streams
+from webapp.asgi import AsgiApplication
 
 LARGEST_HEAD = 16 * 1024  # bytes
+CONNECTIONS = 1024  # of all processes together, beside those of streams
 
 
 def server(web: WebSettings) -> MPServer:
@@ -22,8 +24,10 @@ def server(web: WebSettings) -> MPServer:
         "orderlog",
         address=web.host,
         port=int(web.port),
-        interface=Interfaces.RSGI,
+        interface=Interfaces.ASGI,
         workers=web.processes,
+        backlog=CONNECTIONS,
+        backpressure=CONNECTIONS // web.processes + web.streams,
         respawn_failed_workers=True,
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(header_read_timeout=web.idle_timeout * 1000, max_buffer_size=LARGEST_HEAD),
@@ -32,12 +36,13 @@ def server(web: WebSettings) -> MPServer:
     )
 
 
-def application(factory: str, web: WebSettings) -> RsgiApplication:
+def application(factory: str, web: WebSettings) -> AsgiApplication:
     """Made in each process; `factory` names a function, as `module:function`."""
     app = import_string(factory)()
     largest_body = app.config["MAX_CONTENT_LENGTH"] or sys.maxsize
-    return RsgiApplication(
-        app, largest_body=largest_body, body_timeout=web.body_timeout, unread_timeout=web.idle_timeout
+    streams = Streams(app, app.config["COMMANDS_URL"], app.config["STREAMS"])
+    return AsgiApplication(
+        app, streams, largest_body=largest_body, body_timeout=web.body_timeout, unread_timeout=web.idle_timeout
     )
 
 

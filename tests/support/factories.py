@@ -17,7 +17,7 @@ from core.database import driver_connection
 from core.event_sourcing.event_store import EventStore, OpenStore, RecordedEvent
 from core.event_sourcing.postgres_store import PostgresEventStore
 from webapp import create_app
-from webapp.api import commands
+from webapp.api import commands, streams
 from webapp.api.waiting import Waits
 from worker.enqueue import Enqueuer
 
@@ -77,3 +77,10 @@ def told_of(file: Path, news_of: Callable[[Waits, str], AbstractContextManager[E
             yield news
 
     return telling
+
+
+def streams_hurriedly() -> Flask:
+    """What a stream does after half a minute it does at once."""
+    for name, seconds in (("HEARTBEAT_SECONDS", 0.2), ("KEY_SECONDS", 0.2), ("SEND_SECONDS", 2.0)):
+        patch.object(streams, name, seconds).start()
+    return create_app()

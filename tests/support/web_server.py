@@ -6,10 +6,12 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
+import psutil
 import simplejson
 
 from local.program import stop
@@ -18,6 +20,7 @@ from tests.support.ports import own_port
 from tests.support.remote import Remote
 from tests.support.waiting import wait_until
 
+RESPAWN_SECONDS = 6.0  # granian ends when a process dies within 5.5 s of its start
 TELLS_OF_WAITS = "tests.support.factories:tells_of_waits"
 
 
@@ -35,6 +38,7 @@ class WebServer:
         **environment: str,
     ) -> None:
         self.port = own_port()
+        self.processes = processes
         self._waits = log.with_suffix(".waits")
         self._app = app
         self._environment = {
@@ -70,6 +74,21 @@ class WebServer:
 
     def ask_to_stop(self) -> None:
         self._process.send_signal(signal.SIGTERM)
+
+    def kill_a_process(self) -> None:
+        """The oldest of those that answer requests; the server starts another. It gives up if one dies that is new."""
+
+        def oldest() -> psutil.Process | None:
+            children = psutil.Process(self._process.pid).children()
+            if len(children) < self.processes:
+                return None
+            found = min(children, key=psutil.Process.create_time)
+            return found if time.time() - found.create_time() > RESPAWN_SECONDS else None
+
+        wait_until(oldest)
+        found = oldest()
+        assert found is not None
+        found.kill()
 
     def wait_for_end(self, seconds: float) -> int:
         """The exit status."""

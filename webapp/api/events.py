@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
-from flask import Response, request
+from flask import Response, g, request
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
@@ -12,7 +12,7 @@ from core.api_keys import Scope
 from core.database import driver_connection
 from core.event_sourcing import cloud_events, feed
 from core.event_sourcing.feed import FeedFilter, FeedPage, read_feed
-from webapp.api import fields, header_fields, headers
+from webapp.api import fields, header_fields, headers, streams
 from webapp.api.fields import Strict
 from webapp.api.operation import Answer, Operation
 from webapp.api.requests import read_query
@@ -23,16 +23,22 @@ from webapp.problems import catalogue as problems
 BATCH = "application/cloudevents-batch+json"
 
 
-class FeedQuery(Strict):
-    after: fields.FeedCursor = feed.START
-    limit: fields.FeedPageSize = 100
-    type: tuple[fields.EventType, ...] = Field(default=(), description="Only events of these types; may be repeated.")
+EventTypes = Annotated[tuple[fields.EventType, ...], Field(description="Only events of these types; may be repeated.")]
+
+
+class StreamQuery(Strict):
+    after: fields.FeedCursor | None = None
+    type: EventTypes = ()
     order_id: fields.OfOrder | None = None
     since: Annotated[fields.HappenedFrom | None, Field(alias="from")] = None
     until: Annotated[fields.HappenedBefore | None, Field(alias="to")] = None
 
     def matching(self) -> FeedFilter:
         return FeedFilter(types=self.type, order_id=self.order_id, since=self.since, until=self.until)
+
+
+class FeedQuery(StreamQuery):
+    limit: fields.FeedPageSize = 100
 
 
 class CloudEvent(BaseModel):
@@ -63,7 +69,7 @@ class EventPage(BaseModel):
 def list_events() -> ResponseReturnValue:
     query = read_query(FeedQuery, repeatable=("type",))
     matching = query.matching()
-    page = FeedPage([], query.after, at_end=True)
+    page = FeedPage([], query.after or feed.START, at_end=True)
 
     def has_news(session: Session) -> bool:
         """Or has looked at so many events that the client had better ask again."""
@@ -89,6 +95,20 @@ def _answer(page: FeedPage) -> Response:
     answer.headers["Link"] = f'<{request.path}?{urlencode([("after", cursor), *kept])}>; rel="next"'
     answer.vary.add("Accept")
     return answer
+
+
+def stream_events() -> ResponseReturnValue:
+    """The first page, as everywhere; the web server then goes on from there. Any other server ends the answer, and the
+    client comes back for more."""
+    query = read_query(StreamQuery, repeatable=("type",))
+    after, matching = headers.last_event_id() or query.after or feed.START, query.matching()
+    with sessions().begin() as session:
+        page = read_feed(driver_connection(session), after, streams.PAGE, matching)
+    text = "".join(streams.message(event, event.cursor) for event in page.events)
+    open_stream = request.environ.get(streams.OPEN_STREAM)
+    if open_stream is not None and request.method == "GET":
+        open_stream(page.next_cursor, matching, g.get("api_key_id"))
+    return Response(streams.RETRY + text, content_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
 EXAMPLE_EVENT = {
@@ -129,5 +149,23 @@ OPERATIONS = (
             ),
         ),
         problems=(problems.CURSOR_OF_ANOTHER_LOG, problems.EVENT_UNKNOWN),
+    ),
+    Operation(
+        path="/events/stream",
+        view=stream_events,
+        scope=Scope.EVENTS_READ,
+        summary="Follow the events of all orders as they happen",
+        description="Server-Sent Events in the order of the feed, those that are there first. `id` is a cursor, `event`"
+        " the type, `data` a CloudEvent. A client that breaks off comes back with `Last-Event-ID`; one that reads too"
+        " slowly is cut off.",
+        headers=(header_fields.LAST_EVENT_ID, header_fields.REQUEST_ID),
+        query=StreamQuery,
+        answers=(Answer(description="The stream, which has no end.", media_types=("text/event-stream",)),),
+        problems=(
+            problems.INVALID_HEADER,
+            problems.CURSOR_OF_ANOTHER_LOG,
+            problems.EVENT_UNKNOWN,
+            problems.TOO_MANY_STREAMS,
+        ),
     ),
 )

@@ -16,6 +16,7 @@ _VISIBLE_TAG = '(W/)?"[!#-~]*"'
 IDEMPOTENCY_KEY = "Idempotency-Key"
 IF_MATCH = "If-Match"
 IF_NONE_MATCH = "If-None-Match"
+LAST_EVENT_ID = "Last-Event-ID"
 PREFER = "Prefer"
 REQUEST_ID = "X-Request-Id"
 
@@ -38,6 +39,10 @@ REQUEST_HEADERS: dict[str, Schema] = {
         " 13.1.2).",
         "schema": {"type": "string"},
         "example": '"2"',
+    },
+    LAST_EVENT_ID: {
+        "description": "The `id` of the last event that came: the stream goes on behind it, whatever `after` says.",
+        "schema": {"type": "string", "format": "feed-cursor"},
     },
     PREFER: {
         "description": f"`wait=N` waits up to N seconds, {LONGEST_WAIT} at the most, until the read models show it"

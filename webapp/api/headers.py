@@ -12,7 +12,10 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header, parse_etags
 
 from core.api_keys import ANONYMOUS
+from core.event_sourcing import feed
+from core.event_sourcing.feed import Cursor
 from core.idempotency import IdempotencyKey
+from core.orders.errors import InvalidValue
 
 LONGEST_WAIT = 10  # seconds
 LONGEST_FIELD = 1024  # bytes of a header; what is longer is refused, or ignored where a client cannot count on it
@@ -73,6 +76,17 @@ def wait_seconds() -> int:
         if match := _WAIT.fullmatch(preference.strip()):
             return min(int(match[2]), LONGEST_WAIT)
     return 0
+
+
+def last_event_id() -> Cursor | None:
+    """Where a client comes back to (WHATWG HTML, "Server-sent events"). Raises InvalidHeader."""
+    value = request.headers.get("Last-Event-ID")
+    if not value:
+        return None
+    try:
+        return feed.decode(value)
+    except InvalidValue as error:
+        raise InvalidHeader("Last-Event-ID must be the id of an event that this service streamed.") from error
 
 
 def best_answer(*media_types: str) -> str | None:

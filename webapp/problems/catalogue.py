@@ -37,6 +37,7 @@ from webapp.api.fields import EXAMPLE_ORDER_ID as ORDER_ID
 from webapp.api.headers import InvalidHeader, InvalidIdempotencyKey
 from webapp.api.json_text import InvalidJson, MalformedJson
 from webapp.api.requests import BodyTooLarge, InvalidRequest, TooManyChunks, UnsupportedMediaType
+from webapp.api.streams import StreamsFull
 from webapp.gate.auth import FromAnotherSite, MissingKey, MissingScope, OnlyForThisMachine
 from webapp.gate.rate_limits import LimitReached
 from webapp.problems.problem import (
@@ -454,6 +455,16 @@ EVENT_UNKNOWN = Problem(
     headers=retry_after(5),
 )
 
+TOO_MANY_STREAMS = Problem(
+    slug="too-many-streams",
+    status=503,
+    title="Too many streams are open",
+    meaning="Each web process serves so many streams at a time (STREAMS), and this one has no room for another.",
+    what_to_do="Come back after Retry-After seconds, perhaps to another process; GET /events works meanwhile.",
+    example=StreamsFull(),
+    headers=retry_after(5),
+)
+
 NOT_READY = Problem(
     slug="not-ready",
     status=503,
@@ -518,6 +529,7 @@ PROBLEMS = {
         DATABASE_AWAY,
         DATABASE_BUSY,
         EVENT_UNKNOWN,
+        TOO_MANY_STREAMS,
         NOT_READY,
         READ_MODEL_BEHIND,
     )

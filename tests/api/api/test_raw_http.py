@@ -13,7 +13,7 @@ from local.servers import PostgresServer, ValkeyServer
 from tests.support.calls import COMMAND_OPERATIONS, LAPTOP, nothing_stored, stored_events
 from tests.support.databases import new_database
 from tests.support.web_server import RawAnswer, WebServer
-from webapp.rsgi import MOST_PARTS
+from webapp.asgi import MOST_PARTS
 
 LARGEST_BODY = COMMAND_OPERATIONS["place_order"].largest_body
 MEBIBYTE = 1024 * 1024

@@ -26,7 +26,9 @@ def test_schemathesis_finds_nothing(
     with (
         ValkeyServer(tmp_path) as broker,
         Worker(database_url, broker.url, tmp_path / "worker.log"),
-        WebServer(database_url, broker.url, tmp_path / "web.log", ORDERLOG_AUTH="on", RATE_LIMIT="off") as web,
+        WebServer(
+            database_url, broker.url, tmp_path / "web.log", ORDERLOG_AUTH="on", RATE_LIMIT="off", STREAMS="0"
+        ) as web,
     ):
         status, report = schemathesis(f"http://127.0.0.1:{web.port}/openapi.json", key)
 
