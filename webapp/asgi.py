@@ -60,7 +60,7 @@ class AsgiApplication:
             await self._live(receive, send)
             return
         if self._is_first:
-            give_up_unread(scope["server"][1], self._unread_timeout)
+            give_up_unread(int(scope["server"][1]), self._unread_timeout)
         self._is_first = False
         variables, opened = environ(scope, await self._body(scope, receive)), list[Stream]()
         variables[OPEN_STREAM] = lambda *wanted: opened.append(self._streams.open(*wanted))

@@ -139,11 +139,11 @@ def test_a_body_that_is_not_what_it_says_is_not_acted_on(
         "shorter than its length": (post("/orders", length(len(PLACE) + 5), body=PLACE), "bad-request"),
         "nothing of its length": (post(confirm, length(5)), "bad-request"),
         "an object shorter than its length": (post(confirm, length(5), body=b"{}"), "bad-request"),
-        "a chunk that stops": (post("/orders", CHUNKED, body=b"100\r\n" + PLACE[:20]), "not-json"),
-        "chunks that never begin": (post(confirm, CHUNKED), "not-json"),
-        "chunks without a size": (post(confirm, CHUNKED, body=b"ZZ\r\n{}\r\n0\r\n\r\n"), "not-json"),
-        "a chunk of a negative size": (post(confirm, CHUNKED, body=b"-1\r\n{}\r\n0\r\n\r\n"), "not-json"),
-        "a chunk of 30 digits": (post(confirm, CHUNKED, body=b"f" * 30 + b"\r\n{}\r\n0\r\n\r\n"), "not-json"),
+        "a chunk that stops": (post("/orders", CHUNKED, body=b"100\r\n" + PLACE[:20]), "bad-request"),
+        "chunks that never begin": (post(confirm, CHUNKED), "bad-request"),
+        "chunks without a size": (post(confirm, CHUNKED, body=b"ZZ\r\n{}\r\n0\r\n\r\n"), "bad-request"),
+        "a chunk of a negative size": (post(confirm, CHUNKED, body=b"-1\r\n{}\r\n0\r\n\r\n"), "bad-request"),
+        "a chunk of 30 digits": (post(confirm, CHUNKED, body=b"f" * 30 + b"\r\n{}\r\n0\r\n\r\n"), "bad-request"),
     }
     with nothing_stored(sessions):
         for what, (sent, slug) in cut_short.items():
