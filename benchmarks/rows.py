@@ -139,6 +139,14 @@ ROWS = (
         at_least=0.8,
     ),
     Row(
+        name="stream_p99_ms",
+        group="feed",
+        ours="GET /events/stream, commit to client, nothing else going on and no worker, p99",
+        beside="",
+        unit="ms",
+        at_most=200,
+    ),
+    Row(
         name="list_1m_vs_1k",
         group="size",
         ours="GET /orders, pages of 50, large database",

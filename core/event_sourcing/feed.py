@@ -30,6 +30,12 @@ SETTLED_BELOW = "(SELECT log_epoch()), pg_snapshot_xmin(pg_current_snapshot())"
 AFTER = "(epoch, transaction_id, position) > (%(epoch)s, %(transaction_id)s::text::xid8, %(position)s)"
 BELOW = "(epoch, transaction_id) < (%(end_epoch)s, %(end_id)s::text::xid8)"
 
+PLACE = "epoch, transaction_id, position"
+
+# The versions of an order are in the order of the feed. OFFSET keeps PostgreSQL from going by the index of places
+# instead: it believes that hardly anything follows a cursor of the newest epoch.
+OF_ORDER = "(SELECT * FROM events WHERE aggregate_id = %(order_id)s ORDER BY version OFFSET 0) AS of_order"
+
 # What is below its answer stays so, and is seen by every later statement.
 READ_END = f"""
     SELECT settled.*, stood.aggregate_id, stood.version, stood.occurred_at
@@ -160,12 +166,8 @@ def read_feed(
     wanted: dict[str, Any] = after._asdict() | _end(connection, after)
     wanted |= {"limit": limit, "most": MOST_LOOKED_AT, "types": list(matching.types), "order_id": matching.order_id}
     wanted |= {"since": matching.since, "until": matching.until}
-    of_order, key = "", "epoch, transaction_id, position"
-    if matching.order_id is not None:  # its versions are in the order of the feed
-        of_order, key = "aggregate_id = %(order_id)s AND", "version"
-    looked_at = (
-        f"(SELECT * FROM events WHERE {of_order} {AFTER} AND {BELOW} ORDER BY {key} LIMIT %(most)s) AS looked_at"
-    )
+    among, key = ("events", PLACE) if matching.order_id is None else (OF_ORDER, "version")
+    looked_at = f"(SELECT * FROM {among} WHERE {AFTER} AND {BELOW} ORDER BY {key} LIMIT %(most)s) AS looked_at"
     conditions = matching.conditions()
     page = f"SELECT {COLUMNS} FROM {looked_at} WHERE {conditions or 'true'} ORDER BY {key} LIMIT %(limit)s"
     rows = connection.execute(page, wanted, prepare=False).fetchall()
@@ -185,10 +187,10 @@ def read_feed(
 def before_last(connection: Connection[Any], number: int, matching: FeedFilter = EVERYTHING) -> Cursor:
     """After which the last so many events follow."""
     wanted = _end(connection, START) | {"number": number, "types": list(matching.types), "order_id": matching.order_id}
-    conditions = [BELOW, matching.conditions()] + ["aggregate_id = %(order_id)s"] * (matching.order_id is not None)
     query = f"""
-        SELECT {COLUMNS} FROM events WHERE {" AND ".join(filter(None, conditions))}
-        ORDER BY epoch DESC, events.transaction_id DESC, position DESC OFFSET %(number)s LIMIT 1
+        SELECT {COLUMNS} FROM {"events" if matching.order_id is None else OF_ORDER}
+        WHERE {" AND ".join(filter(None, [BELOW, matching.conditions()]))}
+        ORDER BY epoch DESC, transaction_id DESC, position DESC OFFSET %(number)s LIMIT 1
     """
     found = connection.execute(query, wanted, prepare=False).fetchone()
     return FeedEvent(*found).cursor if found else START

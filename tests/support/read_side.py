@@ -33,7 +33,7 @@ PLACE_MANY = text("""
            jsonb_build_object('order_id', 'FILL-' || n, 'customer_name', '山田太郎', 'total_amount', '10.00',
                               'placed_at', '2026-01-01 12:00:00+00:00'),
            '{"schema_version": 1}', now()
-    FROM generate_series(1, CAST(:number AS integer)) AS n
+    FROM generate_series(CAST(:first AS integer), CAST(:last AS integer)) AS n
 """)
 
 STORE_MANY = text("""
@@ -48,10 +48,10 @@ def append_placed(sessions: Sessions, *order_ids: str) -> None:
         append(sessions, [PLACED], order_id=order_id)
 
 
-def place_many(sessions: Sessions, number: int) -> None:
-    """Orders FILL-1, FILL-2 …, all in one transaction."""
+def place_many(sessions: Sessions, number: int, first: int = 1) -> None:
+    """So many orders FILL-1, FILL-2 …, all in one transaction."""
     with sessions.begin() as session:
-        session.execute(PLACE_MANY, {"number": number})
+        session.execute(PLACE_MANY, {"first": first, "last": first + number - 1})
 
 
 def store(

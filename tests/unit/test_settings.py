@@ -81,6 +81,7 @@ def test_the_environment_is_that_of_the_process(data_dir: Path, monkeypatch: pyt
     monkeypatch.setenv("DATABASE_URL", DATABASE_URL)
     monkeypatch.setenv("REDIS_URL", REDIS_URL)
     monkeypatch.setenv("DATA_DIR", str(data_dir))
+    monkeypatch.delenv("ORDERLOG_AUTH", raising=False)  # as tests of the API leave it
 
     assert Settings.load() == Settings(database_url=DATABASE_URL, redis_url=REDIS_URL, broker_url=REDIS_URL)
 

@@ -23,6 +23,7 @@ from core.event_sourcing.feed import (
 )
 from core.event_sourcing.postgres_store import stores
 from core.orders.errors import InvalidValue
+from tests.support.cost import pages_read
 from tests.support.examples import CONFIRMED, LAPTOP_ADDED, LATER, LIFE, NOON, ORDER_ID, PLACED
 from tests.support.read_side import append_placed, place_many, run, value
 from tests.support.streams import append
@@ -206,3 +207,39 @@ def test_every_append_gets_its_transaction_id_after_the_event_before_it_was_comm
 
     assert read_all(sessions) == [f"{ORDER_ID}/{version}" for version in (1, 2, 3)]
     assert value(sessions, "SELECT count(DISTINCT transaction_id::text) FROM events") == 3
+
+
+# What a page costs.
+
+FEW, MANY = 1_000, 30_000
+LITTLE_MORE = 8  # pages; an index grows by a level or two
+
+
+def costs(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """The pages of the database that are read for one of the feed: at its beginning, in the middle, and at its end."""
+    with sessions.kw["bind"].connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("VACUUM ANALYZE events")
+    middle = read(sessions, limit=FEW // 2).next_cursor
+    end = middle
+    while not (page := read(sessions, end, limit=10_000)).at_end:
+        end = page.next_cursor
+    of_order = FeedFilter(order_id=f"FILL-{FEW}")
+    asked = {"first": (START, EVERYTHING), "middle": (middle, EVERYTHING), "end": (page.next_cursor, EVERYTHING)}
+    asked |= {"of an order": (middle, of_order), "of a type": (middle, FeedFilter(types=["OrderPlaced"]))}
+    found = {}
+    for name, (after, matching) in asked.items():
+        with pages_read(monkeypatch) as pages:
+            read(sessions, after, 100, matching)
+        found[name] = sum(pages)
+    return found
+
+
+def test_thirty_times_the_events_cost_a_page_no_more(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
+    place_many(sessions, FEW)
+    few = costs(sessions, monkeypatch)
+    append(sessions, LIFE)
+    place_many(sessions, MANY, first=FEW + 1)
+
+    many = costs(sessions, monkeypatch)
+
+    assert {name for name in few if many[name] > few[name] + LITTLE_MORE} == set(), (few, many)

@@ -1,19 +1,17 @@
 """What each query of the API reads follows what it answers, not the number of orders."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import combinations
 from typing import Any
 from urllib.parse import urlencode
 
-import psycopg
 import pytest
 from flask.testing import FlaskClient
-from psycopg.rows import tuple_row
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.projection.catch_up import catch_up
 from core.read_models.wiring import PROJECTORS
+from tests.support.cost import pages_read
 from tests.support.examples import NOON
 from tests.support.read_side import run
 from webapp.api.operation import QUERIES, Operation
@@ -73,26 +71,6 @@ def tries(operation: Operation) -> Iterator[tuple[tuple[str, ...], str]]:
     for number in range(3):
         for names in combinations(optional, number):
             yield names, f"{path}?{urlencode({**required, **{name: optional[name] for name in names}})}"
-
-
-@contextmanager
-def pages_read(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """By each query that the block sends, through SQLAlchemy or past it."""
-    found: list[int] = []
-    execute = psycopg.Cursor.execute
-
-    def explain(cursor: psycopg.Cursor[Any], query: Any, parameters: Any = None, **options: Any) -> Any:
-        sql = query.decode() if isinstance(query, bytes) else str(query)
-        if sql.lstrip().startswith(("SELECT", "WITH")):
-            with cursor.connection.cursor(row_factory=tuple_row) as other:
-                execute(other, f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", parameters)
-                [(plans,)] = other.fetchall()
-            found.append(plans[0]["Plan"]["Shared Hit Blocks"] + plans[0]["Plan"]["Shared Read Blocks"])
-        return execute(cursor, query, parameters, **options)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(psycopg.Cursor, "execute", explain)
-        yield found
 
 
 def costs(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, ...], int]:
