@@ -64,6 +64,14 @@ class AsgiApplication:
         self._is_first = False
         variables, opened = environ(scope, await self._body(scope, receive)), list[Stream]()
         variables[OPEN_STREAM] = lambda *wanted: opened.append(self._streams.open(*wanted))
+        try:
+            await self._answer(variables, opened, receive, send)
+        finally:
+            for stream in opened:
+                self._streams.close(stream)
+
+    async def _answer(self, variables: dict[str, Any], opened: list[Stream], receive: Receive, send: Send) -> None:
+        """`opened` gets the stream that the application wants to go on with, if it does."""
         loop = asyncio.get_running_loop()
         parts, status, headers = await loop.run_in_executor(
             self._threads, lambda: run_wsgi_app(self._app, variables, buffered=True)

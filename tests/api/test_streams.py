@@ -26,7 +26,7 @@ from core.event_sourcing.feed import Cursor, encode
 from core.event_sourcing.postgres_store import stores
 from local.servers import PostgresServer, ValkeyServer
 from tests.conftest import make_app
-from tests.support.calls import order_in, place
+from tests.support.calls import order_in, place, send
 from tests.support.examples import ADD_LAPTOP, LIFE, ORDER_ID, PLACE
 from tests.support.keys import Keys, bearing
 from tests.support.read_side import place_many, store, value
@@ -35,7 +35,7 @@ from tests.support.streams import append
 from tests.support.threads import meanwhile
 from tests.support.waiting import LONG, wait_until
 from tests.support.web_server import WebServer
-from webapp.api.streams import PAGE
+from webapp.api.streams import MOST_WAITING, PAGE
 from webapp.gate.auth import CACHE_SECONDS
 
 Sessions = sessionmaker[Session]
@@ -132,6 +132,39 @@ def test_filters_hold_for_what_is_there_and_what_happens(web: WebServer, session
         assert await next_events(stream, 3) == [f"{shipped}/3", f"{shipped}/4", f"{confirmed}/3"]
 
     in_a_stream(web, talk, "type=OrderConfirmed&type=OrderShipped")
+
+
+def test_one_order_can_be_followed(web: WebServer) -> None:
+    order_id = place(web.client)
+    place(web.client)
+
+    async def talk(stream: AsyncGenerator[Sent]) -> None:
+        assert await next_events(stream, 1) == [f"{order_id}/1"]
+        for version in (2, 3):
+            await asyncio.to_thread(place, web.client)
+            assert (await asyncio.to_thread(send, web.client, "add_item", order_id)).status_code == 200
+            assert await next_events(stream, 1) == [f"{order_id}/{version}"]
+
+    in_a_stream(web, talk, f"order_id={order_id}")
+
+
+def test_many_events_at_once_cut_off_no_client_that_reads(web: WebServer, sessions: Sessions) -> None:
+    number = 10 * MOST_WAITING
+
+    async def follow() -> None:
+        followers = [Follower(web.port) for _ in range(3)]
+        running = [asyncio.create_task(follower.follow()) for follower in followers]
+        append(sessions, LIFE)
+        await asyncio.to_thread(wait_until, lambda: all(len(follower.ids) == len(LIFE) for follower in followers))
+        await asyncio.to_thread(place_many, sessions, number)
+        total = len(LIFE) + number
+        await asyncio.to_thread(wait_until, lambda: all(len(follower.ids) >= total for follower in followers))
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        assert [(len(follower.ids), follower.connections) for follower in followers] == [(total, 1)] * 3
+
+    asyncio.run(follow())
 
 
 def test_a_quiet_stream_sends_comments_and_where_it_is(web: WebServer) -> None:

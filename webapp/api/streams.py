@@ -38,6 +38,8 @@ READERS = 2  # threads that read pages for streams which are behind
 MOST_WAITING = 1000  # events that wait for a stream whose client is slow; more end it
 SEND_SECONDS = 30.0  # after which a client that takes nothing is given up
 POLL_SECONDS = 0.1  # what an event costs whose projection is late; nothing else tells of it
+PAUSE_SECONDS = 0.02  # or each of many projections would be followed by a read of its own
+DRAIN_SECONDS = 1.0  # for which a client that falls behind may delay the others
 HEARTBEAT_SECONDS = 15.0
 KEY_SECONDS = 30.0  # how long a revoked key may still have a stream
 RETRY = "retry: 1000\n\n"  # milliseconds until a client comes back
@@ -85,7 +87,7 @@ class Streams:
         self._reader: threading.Thread | None = None
 
     def open(self, after: Cursor, matching: FeedFilter, key_id: str | None) -> Stream:
-        """A place for one, which `serve` gives back; called by the thread of a request. Raises StreamsFull."""
+        """A place for one, until it is closed; called by the thread of a request. Raises StreamsFull."""
         with self._lock:
             if self._stopping or len(self._open) >= self._most:
                 raise StreamsFull
@@ -113,7 +115,6 @@ class Streams:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._joined.discard(stream)
-            self.close(stream)
             for task in tasks:
                 task.cancel()
         for failure in await asyncio.gather(*tasks, return_exceptions=True):
@@ -124,12 +125,12 @@ class Streams:
     async def _write(self, stream: Stream, send: Any) -> None:
         """From its cursor: what there is by pages, then what comes. It joins before the last page: nothing is missed,
         and what comes twice is left out."""
-        loop, until = asyncio.get_running_loop(), None
-        while until is None or stream.cursor < until:
+        loop, at_end = asyncio.get_running_loop(), False
+        while not (at_end and stream in self._joined):
+            if at_end:
+                self._join(stream)
             text, stream.cursor, at_end = await loop.run_in_executor(self._pages, self._page, stream)
             await _send(send, text)
-            if at_end and until is None:
-                until = self._join(stream)
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(HEARTBEAT_SECONDS):
@@ -168,12 +169,11 @@ class Streams:
         except DATABASE_ERRORS:
             return True
 
-    def _join(self, stream: Stream) -> Cursor:
-        """From now on it gets what the reader reads; returns up to where the others have it already."""
+    def _join(self, stream: Stream) -> None:
+        """From now on it gets what the reader reads."""
         self._joined.add(stream)
         if self._reader is None:
             self._start_reader(stream.cursor)
-        return self._cursor or stream.cursor
 
     def _start_reader(self, after: Cursor) -> None:
         self._cursor = after
@@ -211,12 +211,14 @@ class Streams:
             cursors = [event.cursor for event in page.events]
             texts = map(message, page.events, cursors)
             messages = [(at, text.encode()) for at, text in zip(cursors, texts, strict=True)]
-            loop.call_soon_threadsafe(self._hand_out, page.events, messages)
+            asyncio.run_coroutine_threadsafe(self._hand_out(page.events, messages), loop).result()
         if page.at_end:
             deque(connection.notifies(timeout=POLL_SECONDS, stop_after=1), maxlen=0)
+            time.sleep(PAUSE_SECONDS)
         return page.next_cursor
 
-    def _hand_out(self, events: list[FeedEvent], messages: list[Message]) -> None:
+    async def _hand_out(self, events: list[FeedEvent], messages: list[Message]) -> None:
+        """And give them time to send it: many events at once make no client slow."""
         self._cursor = messages[-1][0]
         for stream in self._joined:
             wanted = [each for event, each in zip(events, messages, strict=True) if stream.matching.takes(event)]
@@ -225,6 +227,10 @@ class Streams:
                 stream.news.set()
             if len(stream.waiting) > MOST_WAITING:
                 stream.ended.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while any(len(stream.waiting) > PAGE for stream in self._joined):
+                    await asyncio.sleep(0.01)
 
     def _reader_ended(self, failed: bool) -> None:
         self._reader = None
