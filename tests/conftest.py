@@ -102,10 +102,16 @@ def way(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.fixture
-def database_url(postgres: PostgresServer, migrated_template: str, way: Callable[[str], str]) -> Iterator[str]:
-    """A migrated, empty database of the test's own."""
+def direct_url(postgres: PostgresServer, migrated_template: str) -> Iterator[str]:
+    """A migrated, empty database of the test's own; for those who watch PostgreSQL itself."""
     with new_database(postgres, migrated_template) as url:
-        yield way(url)
+        yield url
+
+
+@pytest.fixture
+def database_url(direct_url: str, way: Callable[[str], str]) -> str:
+    """The same, by the way that the service takes."""
+    return way(direct_url)
 
 
 @pytest.fixture

@@ -21,9 +21,8 @@ from core.projection.rebuild_plan import RebuildPlan
 from core.read_models.wiring import PROJECTORS
 from core.settings import Patience
 from core.transactions import autocommitting, transaction
-from local.servers import PostgresServer, ValkeyServer
+from local.servers import ValkeyServer
 from tests.support.calls import place, read, send, show_everything
-from tests.support.databases import new_database
 from tests.support.make_run import ROOT
 from tests.support.pooler import PgBouncer
 from tests.support.read_side import run, value
@@ -36,12 +35,6 @@ WANTED = {"statement_timeout": "5s", "lock_timeout": "2s", "synchronous_commit":
 SHOW = "SELECT name, current_setting(name) FROM unnest(%(names)s::text[]) AS name"
 COMMANDS = 400
 LISTENERS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'orderlog listener'"
-
-
-@pytest.fixture
-def direct_url(postgres: PostgresServer, migrated_template: str) -> Iterator[str]:
-    with new_database(postgres, migrated_template) as url:
-        yield url
 
 
 @pytest.fixture

@@ -74,10 +74,10 @@ def test_a_postgresql_that_never_was_there(valkey: ValkeyServer) -> None:
 
 
 def test_connections_that_the_server_has_ended_are_not_handed_to_a_request(
-    client: FlaskClient, database_url: str
+    client: FlaskClient, direct_url: str
 ) -> None:
     order_id = place(client)
-    with psycopg.connect(database_url, autocommit=True) as connection:
+    with psycopg.connect(direct_url, autocommit=True) as connection:
         ended = connection.execute("""
             SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
             WHERE datname = current_database() AND application_name = 'orderlog'

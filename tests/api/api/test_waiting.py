@@ -177,8 +177,9 @@ def test_an_order_may_be_read_before_the_list_shows_it(
 
 
 @pytest.fixture
-def web(database_url: str, valkey: ValkeyServer, tmp_path: Path) -> Iterator[WebServer]:
-    with WebServer(database_url, valkey.url, tmp_path / "web.log", app=TELLS_OF_WAITS) as server:
+def web(database_url: str, direct_url: str, valkey: ValkeyServer, tmp_path: Path) -> Iterator[WebServer]:
+    past_a_pooler: dict[str, Any] = {"DATABASE_DIRECT_URL": direct_url} if direct_url != database_url else {}
+    with WebServer(database_url, valkey.url, tmp_path / "web.log", app=TELLS_OF_WAITS, **past_a_pooler) as server:
         yield server
 
 
@@ -198,13 +199,13 @@ def read_and_wait(client: Remote, path: str, seconds: int) -> tuple[str | None, 
 
 
 def test_waits_are_capped_and_hold_no_connection_and_no_lock(
-    web: WebServer, database_url: str, sessions: sessionmaker[Session]
+    web: WebServer, direct_url: str, sessions: sessionmaker[Session]
 ) -> None:
     client = web.client
     placed = read(send(client, "place_order", ""))
     paths = [f"/orders/{placed['order_id']}?min_version=1", f"/orders?min_position={placed['position']}"]
     tried, longest = MOST_WAITS + 4, 8
-    with ThreadPoolExecutor(tried) as threads, psycopg.connect(database_url, autocommit=True) as connection:
+    with ThreadPoolExecutor(tried) as threads, psycopg.connect(direct_url, autocommit=True) as connection:
         waits = [threads.submit(read_and_wait, client, path, longest) for path in paths * 2]
         waits += [threads.submit(place_and_wait, client, longest) for _ in range(tried - len(waits))]
         wait_until(lambda: sum(each.done() for each in waits) == tried - MOST_WAITS)
@@ -268,9 +269,9 @@ def listeners(connection: psycopg.Connection) -> list[int]:
 
 
 def test_a_listener_that_is_cut_off_comes_back(
-    web: WebServer, database_url: str, sessions: sessionmaker[Session]
+    web: WebServer, direct_url: str, sessions: sessionmaker[Session]
 ) -> None:
-    with psycopg.connect(database_url, autocommit=True) as connection, ThreadPoolExecutor(1) as thread:
+    with psycopg.connect(direct_url, autocommit=True) as connection, ThreadPoolExecutor(1) as thread:
         wait_for_a_shown_order(web, sessions, 0)
         wait_until(lambda: listeners(connection))
         [first] = listeners(connection)
