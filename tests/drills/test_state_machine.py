@@ -12,6 +12,7 @@ from sqlalchemy import Table, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.event_sourcing import repository
+from core.event_sourcing.feed import SETTLED_BELOW
 from core.orders.order import Order
 from core.projection import catch_up, rebuild_plan, sql, sums, writer
 from core.projection.parking import project_patiently
@@ -32,9 +33,7 @@ SETTINGS = settings(
     print_blob=True,
     suppress_health_check=list(HealthCheck),
 )
-HORIZON = (
-    "AND (epoch, transaction_id) < ((SELECT max(number) FROM log_epochs), pg_snapshot_xmin(pg_current_snapshot()))"
-)
+HORIZON = f"AND (epoch, transaction_id) < ({SETTLED_BELOW})"
 
 Make = Callable[[], OrderMachine]
 Steps = Callable[[OrderMachine], None]
