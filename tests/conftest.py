@@ -1,6 +1,7 @@
 """Real servers for every test: one PostgreSQL and one Valkey per process of pytest, a fresh database per test."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,12 @@ from webapp.gate.rate_limits import LIMITS
 # By the size of drills that DRILL names: `make test` asks for none, `make drill` for full ones.
 LEFT_OUT = {"": {"long", "full"}, "short": {"full"}, "full": set[str]()}
 made: list[Flask] = []
+
+
+def pytest_configure() -> None:
+    """A shell's background jobs ignore Ctrl-C, and so would every process that a test starts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
