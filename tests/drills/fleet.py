@@ -89,8 +89,10 @@ class Fleet:
             "worker": commands["worker"].replace("worker.app", worker_app),
             "webhooks": commands["webhooks"].replace("worker.app", worker_app),
             "beat": commands["beat"].replace("worker.app", worker_app),
-            "follower": f"exec python {follower} http://127.0.0.1:{self.ports[0]} {folder / 'follower.sqlite'}",
         }
+        if follower:
+            place = f"http://127.0.0.1:{self.ports[0]} {folder / 'follower.sqlite'}"
+            self._commands["follower"] = f"exec python {follower} {place}"
         self._numbers = {
             "web": webs,
             "worker": workers,

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,14 +87,15 @@ def _whole_file(path: str) -> Iterator[IO[bytes]]:
             with target.open("wb") as device:
                 yield device
             return
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as part:
-            try:
-                yield part.file
-                part.flush()
-                os.fsync(part.fileno())
-                Path(part.name).replace(target)
-            finally:
-                Path(part.name).unlink(missing_ok=True)
+        part = target.with_name(f".{target.name}.{os.getpid()}")
+        try:  # begun before the file is there, so that Ctrl-C never leaves one
+            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 @contextmanager
