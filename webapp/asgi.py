@@ -8,6 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -130,8 +131,9 @@ class AsgiApplication:
 def give_up_unread(port: int, seconds: int) -> None:
     """The kernel ends connections whose client takes nothing of an answer for so long.
 
-    Granian has no setting for that, and makes its listening socket itself, of which later connections inherit it."""
-    for descriptor in list(Path("/proc/self/fd").iterdir()):
+    Granian has no setting for that, and makes its listening socket itself, of which later connections inherit it. What
+    it accepts during the first look is found by the second."""
+    for descriptor in chain.from_iterable(list(Path("/proc/self/fd").iterdir()) for _ in range(2)):
         with suppress(OSError), socket.fromfd(int(descriptor.name), socket.AF_INET, socket.SOCK_STREAM) as found:
             if found.getsockname()[1:2] == (port,):
                 found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, seconds * 1000)
