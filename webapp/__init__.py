@@ -48,7 +48,6 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         AUTH=web.auth,
         RATE_LIMIT=web.rate_limit,
         MAX_ITEMS=web.max_items,
-        STREAMS=web.streams,
         READINESS_SECONDS=KEPT_SECONDS,
     )
     app.config.update(config or {})

@@ -40,7 +40,7 @@ def application(factory: str, web: WebSettings) -> AsgiApplication:
     """Made in each process; `factory` names a function, as `module:function`."""
     app = import_string(factory)()
     largest_body = app.config["MAX_CONTENT_LENGTH"] or sys.maxsize
-    streams = Streams(app, app.config["COMMANDS_URL"], app.config["STREAMS"])
+    streams = Streams(app, Settings.load().commands_url, web.streams)
     return AsgiApplication(
         app, streams, largest_body=largest_body, body_timeout=web.body_timeout, unread_timeout=web.idle_timeout
     )
