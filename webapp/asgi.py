@@ -8,7 +8,6 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +60,8 @@ class AsgiApplication:
             await self._live(receive, send)
             return
         if self._is_first:
-            give_up_unread(int(scope["server"][1]), self._unread_timeout)
-        self._is_first = False
+            self._is_first = False
+            self._give_up_unread(int(scope["server"][1]))
         variables, opened = environ(scope, await self._body(scope, receive)), list[Stream]()
         variables[OPEN_STREAM] = lambda *wanted: opened.append(self._streams.open(*wanted))
         try:
@@ -105,6 +104,11 @@ class AsgiApplication:
 
         loop.add_signal_handler(number, stop)
 
+    def _give_up_unread(self, port: int) -> None:
+        """Connections that were waiting at the first look have no bound yet, so it looks again and again."""
+        give_up_unread(port, self._unread_timeout)
+        asyncio.get_running_loop().call_later(self._unread_timeout, self._give_up_unread, port)
+
     async def _body(self, scope: Scope, receive: Receive) -> io.IOBase:
         """Of one that is too large, nothing if its length is told, and else its beginning."""
         headers = dict(scope["headers"])
@@ -131,9 +135,8 @@ class AsgiApplication:
 def give_up_unread(port: int, seconds: int) -> None:
     """The kernel ends connections whose client takes nothing of an answer for so long.
 
-    Granian has no setting for that, and makes its listening socket itself, of which later connections inherit it. What
-    it accepts during the first look is found by the second."""
-    for descriptor in chain.from_iterable(list(Path("/proc/self/fd").iterdir()) for _ in range(2)):
+    Granian has no setting for that, and makes its listening socket itself, of which later connections inherit it."""
+    for descriptor in list(Path("/proc/self/fd").iterdir()):
         with suppress(OSError), socket.fromfd(int(descriptor.name), socket.AF_INET, socket.SOCK_STREAM) as found:
             if found.getsockname()[1:2] == (port,):
                 found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, seconds * 1000)

@@ -27,6 +27,7 @@ from core.event_sourcing.postgres_store import stores
 from local.servers import PostgresServer, ValkeyServer
 from tests.conftest import make_app
 from tests.support.calls import order_in, place, send
+from tests.support.databases import crash
 from tests.support.examples import ADD_LAPTOP, LIFE, ORDER_ID, PLACE
 from tests.support.keys import Keys, bearing
 from tests.support.read_side import place_many, store, value
@@ -352,7 +353,7 @@ def test_streams_outlive_their_database(tmp_path: Path, valkey: ValkeyServer) ->
             stream = await opened(web.port)
             append(sessions, LIFE[:1])
             assert await next_events(stream, 1) == [f"{ORDER_ID}/1"]
-            postgres.kill()
+            crash(postgres)
             postgres.start()
             wait_until(lambda: web.client.get("/orders").status_code == 200)
             append(sessions, LIFE[1:2], after=1)

@@ -16,6 +16,7 @@ from sqlalchemy.engine import make_url
 
 from local.servers import CannotStart, PostgresServer, Server
 from tests.support.brokers import new_broker
+from tests.support.databases import crash, processes_of
 from tests.support.make_run import ROOT
 from tests.support.waiting import wait_until
 
@@ -52,18 +53,13 @@ class BreakableServers:
         return make_url(self.postgres.superuser_url).set(database=name).render_as_string(hide_password=False)
 
     def crash_postgres(self) -> None:
-        """SIGKILL to the postmaster and to every backend; started again, it recovers from its log."""
-        processes = self._postgres_processes()
-        self.postgres.kill()
-        for process in processes:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
-        psutil.wait_procs(processes, timeout=10)
+        """Started again, it recovers from its log."""
+        crash(self.postgres)
         _start_again(self.postgres)
 
     def pause_postgres(self, seconds: float) -> None:
         """SIGSTOP to all of it, and SIGCONT in the end."""
-        processes = self._postgres_processes()
+        processes = processes_of(self.postgres)
         for process in processes:
             with suppress(psutil.NoSuchProcess):
                 process.suspend()
@@ -71,10 +67,6 @@ class BreakableServers:
         for process in processes:
             with suppress(psutil.NoSuchProcess):
                 process.resume()
-
-    def _postgres_processes(self) -> list[psutil.Process]:
-        postmaster = psutil.Process(self.postgres.pid)
-        return [postmaster, *postmaster.children(recursive=True)]
 
     def crash_broker(self, away: float) -> None:
         self.broker.kill()

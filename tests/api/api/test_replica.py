@@ -24,6 +24,7 @@ from local.servers import PostgresServer, ValkeyServer
 from tests.conftest import make_app
 from tests.support.calls import accepted, order_after, place, problem, read, send, show_everything
 from tests.support.contract import ContractClient
+from tests.support.databases import crash
 from tests.support.examples import NOON, PLACED
 from tests.support.read_side import project_all, run
 from tests.support.replica import Replica
@@ -223,7 +224,7 @@ def test_without_the_replica_queries_are_refused_and_the_rest_goes_on(
     replica.catch_up()
     assert read(client.get("/readyz"))["checks"]["replica"] == "ok"
 
-    replica.kill()
+    crash(replica)
     for path in ("/orders", "/orders/statistics", f"/orders/{order_id}", "/orders/status/pending"):
         answer = client.get(path)
         problem(answer, 503, "database-away")

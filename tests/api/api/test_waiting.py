@@ -23,6 +23,7 @@ from core.read_models.wiring import PROJECTORS
 from local.servers import PostgresServer, ValkeyServer
 from tests.conftest import make_app
 from tests.support.calls import accepted, place, problem, read, send, show_everything
+from tests.support.databases import crash
 from tests.support.factories import told_of
 from tests.support.read_side import run
 from tests.support.remote import Remote
@@ -304,7 +305,7 @@ def test_a_wait_outlives_a_restart_of_postgresql(tmp_path: Path, valkey: ValkeyS
             query = threads.submit(server.client.get, path, {"Prefer": "wait=10"})
             server.wait_for_waits(2)
 
-            postgres.kill()
+            crash(postgres)
             wait_until(lambda: server.client.get("/orders").status_code == 503)
             postgres.start()
             show_everything(sessions)

@@ -12,6 +12,7 @@ from redis import Redis
 from local.servers import PostgresServer, ValkeyServer
 from tests.conftest import make_app
 from tests.support.calls import place, problem, read
+from tests.support.databases import crash
 
 NOTHING_LISTENS = "127.0.0.1:1"
 
@@ -82,7 +83,7 @@ def test_it_is_not_ready_without_postgresql_until_it_is_back(tmp_path: Path, val
         client = app.test_client()
         assert client.get("/readyz").status_code == 200
 
-        postgres.kill()
+        crash(postgres)
         answer = client.get("/readyz")
         assert answer.status_code == 503
         assert int(answer.headers["Retry-After"]) > 0
