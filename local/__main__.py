@@ -1,8 +1,11 @@
 """`make run`: PostgreSQL and Valkey if need be, migrations, then the Procfile's processes, until Ctrl-C or SIGTERM."""
 
+import signal
+
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # until main() takes over there is nothing to stop, nor to tell of
+
 import json
 import os
-import signal
 import sys
 import threading
 import time

@@ -23,6 +23,13 @@ GRANT USAGE ON SCHEMA public TO orderlog_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO orderlog_app;
 ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO orderlog_app;
 
+-- `flask events import` keeps its lines in a temporary table.
+DO $$
+BEGIN
+    EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO orderlog_app', current_database());
+END
+$$;
+
 -- The log. Its place in the log is the database's to give, so an event's position, transaction id and epoch cannot be
 -- chosen. An identity column needs no privilege on its sequence to be filled; readiness looks whether it is behind.
 REVOKE ALL ON events, log_epochs FROM orderlog_app;

@@ -89,20 +89,11 @@ class AsgiApplication:
         await receive()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            self._end_streams_first(loop, number)
+            # The server's own handler, which asyncio calls too, waits for every answer to end, those of streams too.
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(self._streams.stop))
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await send({"type": "lifespan.shutdown.complete"})
-
-    def _end_streams_first(self, loop: Any, number: int) -> None:
-        """At this signal. The server's own handler waits for every answer to end, and asyncio has one handler only."""
-        servers = loop._signal_handlers[number]  # noqa: SLF001 - asyncio has no other way to ask for it
-
-        def stop() -> None:
-            self._streams.stop()
-            servers._run()  # noqa: SLF001
-
-        loop.add_signal_handler(number, stop)
 
     def _give_up_unread(self, port: int) -> None:
         """Connections that were waiting at the first look have no bound yet, so it looks again and again."""

@@ -48,12 +48,14 @@ ROTATE = text("""
 IS_THERE = text("SELECT FROM events WHERE aggregate_id = :order_id AND version = :version")
 
 # What waits from there on comes again with it, so that its order holds. What `dispatch` has not passed comes anyway.
+# An endpoint that is being deleted is waited for: there is nothing to send when it has gone.
 REDELIVER = text("""
     INSERT INTO webhook_orders AS known (webhook_id, order_id, next_version, last_version)
-    SELECT :id, aggregate_id, version, version FROM events
+    SELECT webhook.id, aggregate_id, version, version
+    FROM events CROSS JOIN (SELECT * FROM webhooks WHERE id = :id FOR KEY SHARE) AS webhook
     WHERE aggregate_id = :order_id AND version = :version
-      AND (epoch, transaction_id, position)
-       <= (SELECT epoch, transaction_id, position FROM webhooks WHERE id = :id)
+      AND (events.epoch, events.transaction_id, events.position)
+       <= (webhook.epoch, webhook.transaction_id, webhook.position)
     ON CONFLICT (webhook_id, order_id) DO UPDATE
     SET next_version = least(known.next_version, excluded.next_version),
         last_version = greatest(known.last_version, excluded.last_version),

@@ -39,6 +39,16 @@ def test_nothing_outlives_a_killed_run(tmp_path: Path) -> None:
         assert not outliving(left, MOST_STOP_SECONDS)
 
 
+def test_ctrl_c_before_anything_has_begun_prints_nothing(tmp_path: Path) -> None:
+    stack = Stack(tmp_path)
+    stack.launch()
+    mapped = Path(f"/proc/{stack.process.pid}/maps")
+    wait_until(lambda: "psycopg" in mapped.read_text(), 30)  # one of its imports
+
+    stack.stop()
+    assert "Traceback" not in stack.output
+
+
 def test_stopping_while_it_starts_leaves_nothing(tmp_path: Path) -> None:
     stack = Stack(tmp_path)
     stack.launch()

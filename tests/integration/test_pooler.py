@@ -149,6 +149,22 @@ def test_rebuild_runs_beside_another_and_forgets_an_abandoned_plan(
     assert ranges_left_behind(direct) == 0
 
 
+def test_an_import_asks_for_the_database_itself(url: str, direct_url: str, direct: sessionmaker[Session]) -> None:
+    fill(direct, 2)
+    command = [sys.executable, "-m", "flask", "events"]
+    environment = {**os.environ, "DATABASE_URL": url}
+    exported = subprocess.run([*command, "export", "-"], cwd=ROOT, env=environment, capture_output=True, check=True)
+
+    def imported(**more: str) -> subprocess.CompletedProcess[bytes]:
+        given = {"input": exported.stdout, "env": {**environment, **more}}
+        return subprocess.run([*command, "import", "-"], cwd=ROOT, capture_output=True, check=False, **given)  # type: ignore[call-overload,no-any-return]
+
+    refused = imported()
+    assert (refused.returncode, refused.stdout) == (1, b"")
+    assert b"set DATABASE_DIRECT_URL" in refused.stderr
+    assert imported(DATABASE_DIRECT_URL=direct_url).returncode == 0
+
+
 @pytest.mark.parametrize("told", [{}, {"DATABASE_POOLER": "transaction"}], ids=["found out", "told"])
 def test_waits_are_right_without_news(
     url: str, direct: sessionmaker[Session], valkey: ValkeyServer, tmp_path: Path, told: dict[str, Any]

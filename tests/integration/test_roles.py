@@ -40,6 +40,7 @@ GIVEN = "aggregate_id, aggregate_type, version, event_type, event_data, metadata
 def role_url(postgres: PostgresServer, database_url: str, owner_url: str, project_root: Path) -> str:
     """In a database that its owner, no superuser, has prepared by the file that is shipped, twice."""
     with psycopg.connect(owner_url, autocommit=True) as owner:
+        owner.execute("DO $$BEGIN EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database()); END$$")
         for _ in range(2):
             owner.execute((project_root / "migrations" / "roles.sql").read_bytes())
     return in_database(database_url, postgres.service_url)

@@ -38,6 +38,8 @@ BROKER_TIMEOUT = 0.5  # seconds
 READINESS = "orderlog-readiness"
 KEPT_SECONDS = 1.0
 LATE = 3.0  # seconds; a server that has not answered for longer counts as away
+FULL_SECONDS = 15.0  # after the last command that found no space
+FULL = "PostgreSQL has no space left on its disk, so commands fail; make room"
 
 BEHIND = text("""
     SELECT last_value + is_called::integer <= coalesce((SELECT max(position) FROM events), 0) FROM events_position_seq
@@ -59,6 +61,11 @@ class Readiness:
         self._until = 0.0
         self._so_far: dict[str, str] = {}
         self._looking = threading.Lock()
+        self._full_until = 0.0
+
+    def disk_is_full(self) -> None:
+        """Only what writes can tell: a command has found out."""
+        self._full_until = time.monotonic() + FULL_SECONDS
 
     def checks(self) -> dict[str, str]:
         if time.monotonic() < self._until:
@@ -68,6 +75,8 @@ class Readiness:
                 if time.monotonic() >= self._until:
                     self._so_far = {}
                     check(self._so_far)
+                    if time.monotonic() < self._full_until:
+                        self._so_far["disk"] = FULL
                     self._found, self._until = self._so_far, time.monotonic() + self._seconds
             finally:
                 self._looking.release()

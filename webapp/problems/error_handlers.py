@@ -3,11 +3,13 @@
 import logging
 
 from flask import Flask, Response, current_app
+from psycopg.errors import DiskFull
 
 from core.database import LOST_STATEMENT
 from core.orders.errors import InvalidValue
 from core.safe_errors import describe, original
 from webapp.api.requests import InvalidRequest
+from webapp.health.readiness import READINESS
 from webapp.problems.catalogue import DATABASE_AWAY, DATABASE_BUSY, INTERNAL, PROBLEMS
 from webapp.problems.problem import Problem
 
@@ -35,5 +37,7 @@ def _log(problem: Problem, error: Exception) -> None:
         logger.error("Unexpected error", exc_info=error)
     elif problem in (DATABASE_AWAY, DATABASE_BUSY):
         lost = isinstance(original(error), LOST_STATEMENT)
+        if isinstance(original(error), DiskFull):
+            current_app.extensions[READINESS].disk_is_full()
         advice = "; set DATABASE_POOLER=transaction if a pooler is between" if lost else ""
         logger.error("%s: %s%s", problem.title, describe(error), advice)

@@ -24,6 +24,7 @@ from core.webhooks import endpoints
 from core.webhooks.delivering import dispatch
 from local.servers import PostgresServer, ValkeyServer
 from tests.conftest import make_app
+from tests.support.calls import problem, send
 from tests.support.examples import ORDER_ID, PLACED
 from tests.support.read_side import append_placed, last_position, run
 from tests.support.streams import append
@@ -154,6 +155,25 @@ def test_it_is_degraded_when_the_sequence_of_positions_is_behind(
     assert told["status"] == "degraded"
     run(sessions, told["checks"]["positions"].rpartition("run as the owner: ")[2])
     assert readiness(client)["status"] == "ready"
+
+
+def test_it_is_degraded_when_a_command_has_found_the_disk_full(
+    sessions: sessionmaker[Session], client: FlaskClient
+) -> None:
+    catch_up_with_all(sessions)
+    assert "disk" not in readiness(client)["checks"]
+    run(
+        sessions,
+        "CREATE FUNCTION no_space() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$BEGIN RAISE 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END$$",
+    )
+    run(sessions, "CREATE TRIGGER no_space BEFORE INSERT ON events EXECUTE FUNCTION no_space()")
+
+    problem(send(client, "place_order", ""), 503, "database-away")
+
+    told = readiness(client)
+    assert told["status"] == "degraded"
+    assert "no space left on its disk" in told["checks"]["disk"]
 
 
 def test_a_sequence_that_was_set_by_restart_is_not_behind(sessions: sessionmaker[Session], client: FlaskClient) -> None:

@@ -19,7 +19,7 @@ from tests.support.examples import CANCELLED, CONFIRMED, LAPTOP_ADDED, LIFE, MIC
 from tests.support.read_side import append_placed, place_many, run, store, value
 from tests.support.receiver import Behave, Receiver, answer, deliver_all
 from tests.support.streams import append
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_for_lock, wait_until
 
 Sessions = sessionmaker[Session]
 
@@ -322,6 +322,25 @@ def test_one_event_can_be_sent_again_with_the_same_id(sessions: Sessions, receiv
     assert deliver_all(sessions) == 1
     assert receiver.versions == {"A": [1, 2, 3, 4, 5, 3]}
     assert receiver.got[5].headers["webhook-id"] == receiver.got[2].headers["webhook-id"]
+
+
+def test_a_redelivery_to_an_endpoint_that_is_just_deleted_fails_nobody(sessions: Sessions, receiver: Receiver) -> None:
+    webhook_id = listen(sessions, receiver)
+    append_placed(sessions, "A")
+    deliver_all(sessions)
+
+    def redeliver() -> None:
+        with sessions.begin() as session:
+            endpoints.redeliver(session, webhook_id, "A", 1)
+
+    with ThreadPoolExecutor(1) as thread, sessions.begin() as session:
+        endpoints.remove(session, webhook_id)
+        again = thread.submit(redeliver)
+        wait_for_lock(sessions)
+        session.commit()
+        again.result()
+
+    assert value(sessions, "SELECT count(*) FROM webhook_orders") == 0
 
 
 def test_an_event_that_has_not_settled_is_not_sent_again_before_those_that_come_first(
