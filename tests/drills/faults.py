@@ -40,6 +40,9 @@ class Faults:
     def kill_webhooks(self) -> None:
         self._kill("kill -9 of the webhooks process", lambda: _running(self._stack.tops("webhooks")))
 
+    def kill_beat(self) -> None:
+        self._kill("kill -9 of Beat", lambda: _running(self._stack.tops("beat")))
+
     def kill_web_process(self) -> None:
         self._kill("kill -9 of a web process", lambda: _children(self._stack.tops("web")))
 
