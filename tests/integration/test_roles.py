@@ -7,6 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from flask import Flask
+from psycopg import sql
 from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
@@ -40,7 +41,8 @@ GIVEN = "aggregate_id, aggregate_type, version, event_type, event_data, metadata
 def role_url(postgres: PostgresServer, database_url: str, owner_url: str, project_root: Path) -> str:
     """In a database that its owner, no superuser, has prepared by the file that is shipped, twice."""
     with psycopg.connect(owner_url, autocommit=True) as owner:
-        owner.execute("DO $$BEGIN EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database()); END$$")
+        database = sql.Identifier(owner.info.dbname)
+        owner.execute(sql.SQL("REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC").format(database))
         for _ in range(2):
             owner.execute((project_root / "migrations" / "roles.sql").read_bytes())
     return in_database(database_url, postgres.service_url)
