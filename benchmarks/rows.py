@@ -83,6 +83,14 @@ ROWS = (
         at_least=0.9,
     ),
     Row(
+        name="post_with_streams_vs_without",
+        group="post",
+        ours="POST /orders with keys, 200 live streams of other events open",
+        beside="the same without streams",
+        unit="requests/s",
+        at_least=0.95,
+    ),
+    Row(
         name="project_vs_empty_task",
         group="project",
         ours="new orders into both read models",

@@ -3,8 +3,10 @@
 Ours has an API key, a fresh Idempotency-Key for each request, and validation; the view has none of them. What counting
 requests for the rate limits costs is a row of its own. On both sides the time ends when every task is in the queue."""
 
+import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 from redis import Redis
@@ -20,6 +22,7 @@ from benchmarks.servers import WITHOUT_LIMITS, bearer_of_new_key
 
 BODY = {"customer_name": "山田太郎", "total_amount": 83000}
 CONNECTIONS = 16
+STREAMS = 200  # as many as a process may have
 TASK_QUEUES = ("orderlog", "celery")  # the service's, and Celery's own name for one
 
 
@@ -32,7 +35,8 @@ class TimedLoad(NamedTuple):
 def measure(bench: Bench) -> list[Measured]:
     servers, pairs = bench.servers, bench.sizes.pairs
     url, floor_url = servers.database("post"), servers.database("post_floor")
-    with_keys = requests_with_keys("/orders", BODY, {"Authorization": bearer_of_new_key(url)})
+    bearer = bearer_of_new_key(url)
+    with_keys = requests_with_keys("/orders", BODY, {"Authorization": bearer})
     bare = same_request("/orders", BODY)
     with web(servers, url, served=WITHOUT_LIMITS) as port:
         with web(servers, floor_url, BARE_VIEW) as floor_port:
@@ -43,11 +47,31 @@ def measure(bench: Bench) -> list[Measured]:
             limited, unlimited = _in_turns(
                 lambda: _post(bench, limited_port, with_keys), lambda: _post(bench, port, with_keys), max(1, pairs // 2)
             )
+        with web(servers, url, served=WITHOUT_LIMITS) as streaming_port, _streams(streaming_port, bearer):
+            streaming, alone = _in_turns(
+                lambda: _post(bench, streaming_port, with_keys),
+                lambda: _post(bench, port, with_keys),
+                max(1, pairs // 2),
+            )
     return [
         Measured(ROW["post_vs_floor"], _rates(ours), _rates(floor)),
         Measured(ROW["post_p99_ms_vs_floor"], _p99s(ours), _p99s(floor)),
         Measured(ROW["post_with_limits_vs_without"], _rates(limited), _rates(unlimited)),
+        Measured(ROW["post_with_streams_vs_without"], _rates(streaming), _rates(alone)),
     ]
+
+
+@contextmanager
+def _streams(port: int, bearer: str) -> Iterator[None]:
+    """Open for the block, of events that do not happen meanwhile."""
+    request = f"GET /events/stream?type=OrderShipped HTTP/1.1\r\nHost: localhost\r\nAuthorization: {bearer}\r\n\r\n"
+    with ExitStack() as stack:
+        for _ in range(STREAMS):
+            stream = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            stream.sendall(request.encode())
+            if not stream.recv(1024).startswith(b"HTTP/1.1 200"):
+                raise RuntimeError("A stream was refused.")
+        yield
 
 
 def _in_turns(
