@@ -34,7 +34,10 @@ pytestmark = pytest.mark.pooler
 WANTED = {"statement_timeout": "5s", "lock_timeout": "2s", "synchronous_commit": "off"}
 SHOW = "SELECT name, current_setting(name) FROM unnest(%(names)s::text[]) AS name"
 COMMANDS = 400
-LISTENERS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'orderlog listener'"
+# A pooler keeps the name of whoever had the connection last.
+LISTENERS = """
+    SELECT count(*) FROM pg_stat_activity WHERE application_name = 'orderlog listener' AND query LIKE '%; LISTEN %'
+"""
 
 
 @pytest.fixture
