@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 
 from limits import parse_many
@@ -27,7 +28,8 @@ ATTEMPTS = r"[1-9]\d{0,3}", "a whole number from 1 to 9999"
 HOURS = r"[1-9]\d{0,3}", "a whole number of hours from 1 to 9999"
 SECONDS = r"\d{1,5}(\.\d{1,3})?", "a number of seconds below 100000, such as 1 or 0.5"
 TIMEOUT = r"[1-9]\d?", "a whole number of seconds from 1 to 99"
-PORT = r"\d{1,5}", "a number of a port, such as 8000"
+POSITIVE_SECONDS = rf"(?=.*[1-9]){SECONDS[0]}", f"{SECONDS[1]}, and not 0"
+PORT = r"([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])", "a port from 1 to 65535, such as 8000"
 PROCESSES = r"[1-9]\d?", "a number of processes from 1 to 99"
 MOST_STREAMS = r"\d{1,4}", "a whole number of streams from 0 to 9999"
 ITEMS = r"[1-9]\d{0,4}", "a whole number of items from 1 to 99999"
@@ -69,7 +71,8 @@ class Settings:
     @classmethod
     def load(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
         """Where the servers are is known from a running `make run` too. Raises MissingSetting, WrongSetting."""
-        local = _local_urls(Path(environment.get("DATA_DIR") or "var"))
+        all_given = environment.get("DATABASE_URL") and environment.get("REDIS_URL")
+        local = {} if all_given else _local_urls(Path(environment.get("DATA_DIR") or "var") / "local.json")
         database_url, replica_url, direct_url = (
             _url(name, environment, local, POSTGRESQL)
             for name in ("DATABASE_URL", "DATABASE_REPLICA_URL", "DATABASE_DIRECT_URL")
@@ -140,7 +143,7 @@ class WebSettings:
         if not auth:
             _require_loopback(host, proxies)
         return cls(
-            host=host,
+            host=_address(host),
             port=number("PORT", environment, "8000", *PORT),
             processes=int(number("WEB_PROCESSES", environment, "2", *PROCESSES)),
             auth=auth,
@@ -149,7 +152,7 @@ class WebSettings:
             https_only=choice("HTTPS_ONLY", environment, OFF, "on") == "on",
             idle_timeout=int(number("IDLE_TIMEOUT", environment, "30", *TIMEOUT)),
             body_timeout=int(number("BODY_TIMEOUT", environment, "15", *TIMEOUT)),
-            statement_timeout=float(number("STATEMENT_TIMEOUT", environment, "5", *SECONDS)),
+            statement_timeout=float(number("STATEMENT_TIMEOUT", environment, "5", *POSITIVE_SECONDS)),
             pool_timeout=float(number("POOL_TIMEOUT", environment, "2", *SECONDS)),
             max_items=int(number("MAX_ITEMS", environment, str(MAX_ITEMS), *ITEMS)),
             streams=int(number("STREAMS", environment, "200", *MOST_STREAMS)),
@@ -203,6 +206,16 @@ def _require_loopback(host: str, proxies: int) -> None:
         raise WrongSetting("ORDERLOG_AUTH=off is not for a service behind a proxy: remove it, or TRUSTED_PROXIES.")
 
 
+def _address(host: str) -> str:
+    """The web server looks no names up."""
+    if host == "localhost":
+        return "127.0.0.1"
+    try:
+        return str(ip_address(host))
+    except ValueError as error:
+        raise WrongSetting(f"HOST is {host!r}; it must be an IP address, such as 127.0.0.1 or 0.0.0.0.") from error
+
+
 def _rate_limit(text: str) -> str | None:
     if text == OFF:
         return None
@@ -229,10 +242,12 @@ def choice(name: str, environment: Mapping[str, str], default: str, *others: str
     return value
 
 
-def _local_urls(data_dir: Path) -> dict[str, str]:
+def _local_urls(file: Path) -> dict[str, str]:
     """The URLs that `make run` writes while its servers are up, so that commands in another shell find them."""
     try:
-        urls: dict[str, str] = json.loads((data_dir / "local.json").read_text())
+        urls: dict[str, str] = json.loads(file.read_text())
     except FileNotFoundError:
         return {}
+    except (OSError, ValueError) as error:
+        raise WrongSetting(f"{file} cannot be read: set DATABASE_URL and REDIS_URL, or DATA_DIR.") from error
     return urls

@@ -35,7 +35,10 @@ def is_weak(password: str, user: str | None) -> bool:
 def refuse_weak_url(name: str, url: str, environment: Mapping[str, str]) -> None:
     """Raises WeakSecret for a server elsewhere that is called with no password, or with a weak one; and UnusableUrl."""
     said = parameters(url)
-    hosts = said.get("hostaddr", said.get("host", "")).split(",")
+    named = said.get("hostaddr") or said.get("host") or ""
+    if not named and scheme_of(url) in POSTGRESQL:
+        named = environment.get("PGHOSTADDR") or environment.get("PGHOST") or ""
+    hosts = named.split(",")
     elsewhere = [host for host in hosts if host and not host.startswith("/") and not is_loopback(host)]
     if not elsewhere:
         return

@@ -22,7 +22,7 @@ from core.webhooks.sending import Sender
 from local.servers import PostgresServer, ValkeyServer
 from tests.conftest import make_app
 from tests.drills.fleet import Fleet
-from tests.support.calls import order_after, read, send
+from tests.support.calls import order_after, problem, read, send
 from tests.support.make_run import request
 from tests.support.read_side import run
 from tests.support.receiver import Receiver
@@ -195,6 +195,15 @@ def test_a_privilege_that_the_role_lacks_is_named(role_app: Flask, owner_url: st
 
     assert told["status"] == "degraded"
     assert "events_position_seq; run migrations/roles.sql" in told["checks"]["positions"]
+
+
+def test_without_its_privileges_requests_are_refused_for_now(role_app: Flask, owner_url: str) -> None:
+    with psycopg.connect(owner_url) as owner:
+        owner.execute("REVOKE SELECT ON events FROM orderlog_app")
+
+    problem(role_app.test_client().get("/events"), 503, "database-away")
+    refused = role_app.test_cli_runner().invoke(args=["api-keys", "create", "shop", "--scope", "orders:read"])
+    assert "set DATABASE_OWNER_URL, or run migrations/roles.sql" in refused.output
 
 
 # `log_epoch()` runs with the owner's rights.

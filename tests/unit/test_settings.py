@@ -38,6 +38,20 @@ def test_beside_make_run_its_servers_are_found(data_dir: Path) -> None:
     )
 
 
+def test_what_make_run_wrote_is_read_only_where_it_is_needed(data_dir: Path) -> None:
+    given = {"DATABASE_URL": DATABASE_URL, "DATA_DIR": str(data_dir)}
+    write_local(data_dir, {})
+    (data_dir / "local.json").write_text("{")
+    with pytest.raises(WrongSetting, match=r"^\S+local\.json cannot be read: set DATABASE_URL and REDIS_URL"):
+        Settings.load(given)
+    (data_dir / "local.json").unlink()
+    (data_dir / "local.json").mkdir()
+    with pytest.raises(WrongSetting, match="cannot be read"):
+        Settings.load(given)
+
+    assert Settings.load({**given, "REDIS_URL": REDIS_URL}).redis_url == REDIS_URL
+
+
 def test_each_server_of_the_environment_goes_before_the_local_one(data_dir: Path) -> None:
     write_local(data_dir, LOCAL)
 

@@ -81,6 +81,15 @@ def test_libpq_prefers_the_password_of_the_url_then_that_of_the_environment() ->
             refuse_weak_url("DATABASE_URL", url.format(password), environment)
 
 
+@pytest.mark.parametrize("variable", ["PGHOST", "PGHOSTADDR"])
+def test_the_server_may_be_named_by_the_environment(variable: str) -> None:
+    url = "postgresql://orderlog:orderlog@/orderlog"
+
+    refuse_weak_url("DATABASE_URL", url, {variable: "127.0.0.1"})
+    with pytest.raises(WeakSecret, match=r"192\.0\.2\.1"):
+        refuse_weak_url("DATABASE_URL", url, {variable: "192.0.2.1"})
+
+
 def test_the_settings_refuse_it_and_do_not_repeat_it() -> None:
     weak = {"DATABASE_URL": "postgresql://orderlog:sh0rt@db.example/orderlog", "REDIS_URL": "redis://127.0.0.1/0"}
 

@@ -8,7 +8,13 @@ from typing import Any, NamedTuple
 
 import click
 from flask import current_app
-from psycopg.errors import UndefinedColumn, UndefinedTable
+from psycopg.errors import (
+    InsufficientPrivilege,
+    ReadOnlySqlTransaction,
+    UndefinedColumn,
+    UndefinedFunction,
+    UndefinedTable,
+)
 
 from core.database import UnusableDatabase
 from core.projection.read_model import ReadModel, Sums
@@ -18,6 +24,14 @@ from core.settings import Patience
 
 READ_MODEL = click.Choice([*PROJECTORS, *SUMS])
 names_argument = click.argument("names", nargs=-1, type=READ_MODEL, metavar="[NAME]...")
+
+ADVICE: Mapping[type[BaseException], str] = {
+    UndefinedTable: "is not migrated; run `flask db upgrade`",
+    UndefinedColumn: "is not migrated; run `flask db upgrade`",
+    UndefinedFunction: "is not migrated; run `flask db upgrade`",
+    InsufficientPrivilege: "refuses this to its role; set DATABASE_OWNER_URL, or run migrations/roles.sql",
+    ReadOnlySqlTransaction: "takes no changes; set DATABASE_URL to the primary",
+}
 
 
 class Chosen(NamedTuple):
@@ -47,8 +61,7 @@ def database_faults() -> Iterator[None]:
     except DATABASE_ERRORS as error:
         if isinstance(original(error), UnusableDatabase):
             raise click.ClickException(str(original(error))) from error
-        unmigrated = isinstance(original(error), UndefinedTable | UndefinedColumn)
-        advice = "is not migrated; run `flask db upgrade`" if unmigrated else "failed; run the command again"
+        advice = ADVICE.get(type(original(error)), "failed; run the command again")
         raise click.ClickException(f"The database {advice}. ({describe(error)})") from error
 
 

@@ -73,7 +73,7 @@ class Readiness:
         if self._looking.acquire(timeout=0 if self._found else LATE):
             try:
                 if time.monotonic() >= self._until:
-                    self._so_far = {}
+                    self._so_far = {"postgresql": AWAY}
                     check(self._so_far)
                     if time.monotonic() < self._full_until:
                         self._so_far["disk"] = FULL

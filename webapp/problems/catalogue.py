@@ -5,7 +5,14 @@ from datetime import UTC, datetime
 from json import JSONDecodeError
 
 import psycopg
-from psycopg.errors import QueryCanceled, SerializationFailure, UndefinedTable
+from psycopg.errors import (
+    InsufficientPrivilege,
+    QueryCanceled,
+    SerializationFailure,
+    UndefinedColumn,
+    UndefinedFunction,
+    UndefinedTable,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import (
     BadRequest,
@@ -409,6 +416,9 @@ INTERNAL = Problem(
     detail="The service failed on this request; nothing more can be said here.",
 )
 
+NOT_PREPARED = (UndefinedTable, UndefinedColumn, UndefinedFunction, InsufficientPrivilege)
+"""By migrations and migrations/roles.sql; readiness says which is missing."""
+
 DATABASE_AWAY = Problem(
     slug="database-away",
     status=503,
@@ -419,7 +429,7 @@ DATABASE_AWAY = Problem(
         "not done twice."
     ),
     example=psycopg.OperationalError(),
-    others=(psycopg.InterfaceError, UndefinedTable, *OF_THIS_CONNECTION),
+    others=(psycopg.InterfaceError, *NOT_PREPARED, *OF_THIS_CONNECTION),
     detail="The database does not answer, or takes no changes; try again.",
     headers=retry_after(2),
 )

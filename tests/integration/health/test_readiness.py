@@ -143,6 +143,16 @@ def test_before_the_migration_that_it_reads_from_it_says_to_migrate(app: Flask, 
     assert answer.get_json()["checks"]["postgresql"].endswith("run `flask db upgrade`")
 
 
+def test_before_a_migration_that_a_request_needs_it_is_refused_for_now(app: Flask, client: FlaskClient) -> None:
+    with app.app_context():
+        downgrade(revision="0008")
+
+    problem(client.get("/events"), 503, "database-away")
+    status = app.test_cli_runner().invoke(args=["status"])
+    assert status.exit_code == 1
+    assert "run `flask db upgrade`" in status.output
+
+
 def test_it_is_degraded_when_the_sequence_of_positions_is_behind(
     sessions: sessionmaker[Session], client: FlaskClient
 ) -> None:
