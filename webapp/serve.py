@@ -1,6 +1,7 @@
 """`python -m webapp.serve webapp:create_app`: granian, which serves what this factory makes."""
 
 import json
+import socket
 import sys
 from functools import partial
 from pathlib import Path
@@ -46,10 +47,19 @@ def application(factory: str, web: WebSettings) -> AsgiApplication:
     )
 
 
+def require_port(host: str, port: int) -> None:
+    """Raises SystemExit with the sentence that granian does not say."""
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        sys.exit(f"orderlog: nothing can listen on {host}, port {port}: {error.strerror}. Set PORT, or HOST.")
+
+
 if __name__ == "__main__":
     try:
         Settings.load()  # which each process needs
         settings = WebSettings.load()
     except (MissingSetting, WrongSetting) as error:
         sys.exit(f"orderlog: {error}")
+    require_port(settings.host, int(settings.port))
     server(settings).serve(target_loader=partial(application, sys.argv[1], settings), wrap_loader=False)

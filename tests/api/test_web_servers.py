@@ -2,8 +2,12 @@
 
 import http.client
 import json
+import os
+import re
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -12,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from local.servers import ValkeyServer
+from tests.support.make_run import ROOT
 from tests.support.waiting import LONG, wait_until
 from tests.support.web_server import TELLS_OF_WAITS, RawAnswer, WebServer
 
@@ -86,6 +91,20 @@ def test_clients_that_stop_within_a_head_hold_no_thread(web: WebServer) -> None:
     assert_answers_soon(web)
     for each in silent:
         each.close()
+
+
+@pytest.mark.parametrize(("host", "why"), [("127.0.0.1", "in use"), ("192.0.2.1", "assign")])
+def test_where_nothing_can_listen_it_ends_with_a_sentence(host: str, why: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        settings = {"DATABASE_URL": "postgresql://localhost/o", "REDIS_URL": "redis://localhost/0", "HOST": host}
+        settings |= {"PORT": str(other.getsockname()[1])}
+        command = [sys.executable, "-m", "webapp.serve", "webapp:create_app"]
+        ended = subprocess.run(
+            command, cwd=ROOT, env={**os.environ, **settings}, capture_output=True, text=True, check=False, timeout=60
+        )
+
+    assert ended.returncode == 1
+    assert re.fullmatch(f"orderlog: nothing can listen on {host}, port .*{why}.*Set PORT, or HOST\\.\n", ended.stderr)
 
 
 def test_silent_connections_are_closed_while_others_are_served(
