@@ -110,12 +110,13 @@ def catch_up(
     retried = retry_due(sessions, name, model, patience)
     result = CaughtUp(projected=len(retried.versions.keys() - retried.failures), failures=retried.failures)
     with sessions.begin() as session:
-        epoch = session.execute(LOG_EPOCH).scalar_one()
+        session.execute(LOG_EPOCH)  # begins one if the database was moved
         reached = Checkpoint(*session.execute(OPEN_CHECKPOINT, {"projector": name}).one())
-    if 0 < reached.epoch < epoch:
-        logger.warning("The database was moved to another cluster; catch-up of %s goes on in epoch %d.", name, epoch)
     _fold_sums(sessions, model)  # rebuilds and hints have changed rows too
     while batch := _read_batch(sessions, reached):
+        if 0 < reached.epoch < (epoch := batch[-1].epoch):
+            moved = "The database was moved to another cluster; catch-up of %s goes on in epoch %d."
+            logger.warning(moved, name, epoch)
         behind = _behind(sessions, model, batch)
         if behind:
             projected = project_patiently(sessions, name, model, behind, patience)

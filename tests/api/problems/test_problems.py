@@ -56,6 +56,7 @@ SLUGS = {
     "too-many-webhooks": 409,
     "concurrent-change": 409,
     "order-already-placed": 409,
+    "cursor-of-another-log": 410,
     "order-has-moved-on": 412,
     "request-timeout": 408,
     "content-too-large": 413,
@@ -69,6 +70,7 @@ SLUGS = {
     "event-unknown": 503,
     "not-ready": 503,
     "read-model-behind": 503,
+    "too-many-streams": 503,
 }
 
 
