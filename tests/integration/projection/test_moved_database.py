@@ -104,8 +104,7 @@ def test_after_a_dump_is_restored_no_event_is_missed(
     append(moved, [CONFIRMED], after=2)
     append_placed(moved, "ORDER-003")
 
-    for _ in range(2):  # one warning for each projector, however often it comes by
-        caught_up(moved)
+    caught_up(moved)
 
     assert shown(moved) == {ORDER_ID: 3, "ORDER-002": 1, "ORDER-003": 1}
     assert is_right(moved, 3)
@@ -115,6 +114,18 @@ def test_after_a_dump_is_restored_no_event_is_missed(
     caught_up(moved)
     assert is_right(moved, 4)
     assert value(moved, EPOCHS) == 2
+
+
+def test_a_move_is_told_once_however_often_catch_up_comes_by(
+    moved: sessionmaker[Session], caplog: pytest.LogCaptureFixture
+) -> None:
+    for order_id in ("ORDER-003", "ORDER-004"):
+        for _ in range(3):
+            caught_up(moved)
+        append_placed(moved, order_id)
+    caught_up(moved)
+
+    assert caplog.text.count("The database was moved to another cluster") == len(PROJECTORS)
 
 
 def follow(sessions: sessionmaker[Session], after: Cursor = START, limit: int = 1000) -> tuple[list[str], Cursor]:
