@@ -24,8 +24,8 @@ from core.webhooks.sending import TOTAL, Answer, Sender, signed
 logger = logging.getLogger(__name__)
 
 BATCH = 10_000  # events that one dispatch looks at
-AT_ONCE = 4  # orders of one endpoint
-MANY_FAILING = 5  # from so many failing orders on, one at once
+AT_ONCE = 4  # orders of one endpoint that have not failed
+FAILING_AT_ONCE = 1  # of those that have; they have a slot of their own, so neither kind waits for the other
 LEASE = 2 * TOTAL  # seconds after which a sender that has said nothing counts as dead
 GONE = 410
 HEADERS = {"Content-Type": MEDIA_TYPE, "User-Agent": "Orderlog"}
@@ -37,14 +37,29 @@ PATIENCE = 3 * 24 * HOUR  # seconds from the first failure to the last attempt
 
 DUE = "next_attempt_at <= now() AND (taken_until IS NULL OR taken_until <= now())"
 
-# How many more of the endpoint's orders may be sent now.
-ROOM = f"""
-    (CASE WHEN (SELECT count(*) FROM (
-        SELECT FROM webhook_orders
-        WHERE webhook_id = webhooks.id AND failing_since IS NOT NULL AND next_attempt_at IS NOT NULL
-        LIMIT {MANY_FAILING}) AS failing) < {MANY_FAILING} THEN {AT_ONCE} ELSE 1 END
-    - (SELECT count(*) FROM webhook_orders WHERE webhook_id = webhooks.id AND taken_until > now()))
-"""
+UNTRIED, FAILING = "failing_since IS NULL", "failing_since IS NOT NULL"
+
+
+def _room(kind: str, most: int) -> str:
+    """How many more of the endpoint's orders of this kind may be sent now."""
+    taken = f"SELECT count(*) FROM webhook_orders WHERE webhook_id = webhooks.id AND {kind} AND taken_until > now()"
+    return f"({most} - ({taken}))"
+
+
+def _due(kind: str, most: int) -> str:
+    """How many of them are due and have room."""
+    due = f"SELECT FROM webhook_orders WHERE webhook_id = webhooks.id AND {kind} AND {DUE} LIMIT {most}"
+    return f"greatest(0, least({_room(kind, most)}, (SELECT count(*) FROM ({due}) AS due)))"
+
+
+def _next(kind: str, most: int) -> str:
+    """The one of them that has been due for longest, if there is room."""
+    return f"""
+        SELECT order_id FROM webhook_orders
+        WHERE webhook_id = :id AND {kind} AND {DUE} AND (SELECT {_room(kind, most)} FROM webhooks WHERE id = :id) > 0
+        ORDER BY next_attempt_at LIMIT 1
+    """
+
 
 LOOK = text(f"""
     SELECT id,
@@ -52,8 +67,7 @@ LOOK = text(f"""
                SELECT FROM events
                WHERE (epoch, transaction_id, position) > (webhooks.epoch, webhooks.transaction_id, webhooks.position)
                  AND (epoch, transaction_id) < ({SETTLED_BELOW})) AS has_news,
-           least({ROOM}, (SELECT count(*) FROM (
-               SELECT FROM webhook_orders WHERE webhook_id = webhooks.id AND {DUE} LIMIT {AT_ONCE}) AS due)) AS due
+           {_due(UNTRIED, AT_ONCE)} + {_due(FAILING, FAILING_AT_ONCE)} AS due
     FROM webhooks WHERE enabled
 """)
 
@@ -108,10 +122,9 @@ OPEN = text("""
 
 TAKE = text(f"""
     UPDATE webhook_orders SET taken_until = now() + make_interval(secs => {LEASE})
-    WHERE webhook_id = :id AND order_id = (
-        SELECT order_id FROM webhook_orders
-        WHERE webhook_id = :id AND {DUE} AND (SELECT {ROOM} FROM webhooks WHERE id = :id) > 0
-        ORDER BY next_attempt_at LIMIT 1)
+    WHERE webhook_id = :id AND order_id = coalesce(
+        ({_next(UNTRIED, AT_ONCE)}),
+        ({_next(FAILING, FAILING_AT_ONCE)}))
     RETURNING order_id, next_version, last_version, attempts, taken_until
 """)
 

@@ -13,7 +13,7 @@ from standardwebhooks.webhooks import Webhook
 
 from core.event_sourcing.feed import START
 from core.webhooks import delivering, endpoints
-from core.webhooks.delivering import AT_ONCE, MANY_FAILING, deliver, dispatch
+from core.webhooks.delivering import AT_ONCE, FAILING_AT_ONCE, deliver, dispatch
 from core.webhooks.sending import Answer, Sender
 from tests.support.examples import CANCELLED, CONFIRMED, LAPTOP_ADDED, LIFE, MICE_ADDED, PLACED
 from tests.support.read_side import append_placed, place_many, run, store, value
@@ -234,33 +234,64 @@ def slow(receiver: Receiver, release: threading.Event) -> None:
     receiver.behave = wait
 
 
-@pytest.mark.parametrize(("failing", "at_once"), [(0, AT_ONCE), (MANY_FAILING - 1, AT_ONCE), (MANY_FAILING, 1)])
-def test_an_endpoint_gets_few_orders_at_once_and_one_while_many_fail(
-    sessions: Sessions, receiver: Receiver, failing: int, at_once: int
+def send(sessions: Sessions, webhook_id: str) -> bool:
+    with Sender(development=True) as sender:
+        return deliver(sessions, sender, webhook_id)
+
+
+FAILED = 5  # orders
+
+
+@pytest.mark.parametrize("failed", [0, FAILED])
+def test_an_endpoint_gets_few_orders_at_once_and_one_more_of_those_that_fail(
+    sessions: Sessions, receiver: Receiver, failed: int
 ) -> None:
     webhook_id = listen(sessions, receiver)
-    if failing:
-        place_many(sessions, failing)
+    if failed:
+        place_many(sessions, failed)
         receiver.behave = answer(500)
         deliver_all(sessions)
+        let_time_pass(sessions, 0.01)
+    at_once = AT_ONCE + (FAILING_AT_ONCE if failed else 0)
     receiver.got.clear()
     release = threading.Event()
     slow(receiver, release)
     append_placed(sessions, *(f"ORDER-{number}" for number in range(8)))
-    assert dispatch(sessions)[webhook_id] == AT_ONCE
-
-    def send() -> bool:
-        with Sender(development=True) as sender:
-            return deliver(sessions, sender, webhook_id)
+    dispatch(sessions)
+    assert dispatch(sessions)[webhook_id] == at_once
 
     with ThreadPoolExecutor(8) as threads:
-        sent = [threads.submit(send) for _ in range(8)]
+        sent = [threads.submit(send, sessions, webhook_id) for _ in range(8)]
         wait_until(lambda: len(receiver.got) == at_once)
         wait_until(lambda: sum(each.done() for each in sent) == 8 - at_once)
         assert dispatch(sessions)[webhook_id] == 0
         release.set()
         assert sorted(each.result() for each in sent) == [False] * (8 - at_once) + [True] * at_once
+    assert sum(order_id.startswith("FILL") for order_id in receiver.versions) == at_once - AT_ONCE
     assert len(receiver.got) == at_once
+
+
+def test_orders_that_hang_delay_no_other_order_of_their_endpoint(sessions: Sessions, receiver: Receiver) -> None:
+    webhook_id = listen(sessions, receiver)
+    place_many(sessions, FAILED)
+    receiver.behave = answer(500)
+    deliver_all(sessions)
+    let_time_pass(sessions, 0.01)
+    receiver.got.clear()
+    release = threading.Event()
+    slow(receiver, release)
+
+    with ThreadPoolExecutor(1) as threads:
+        hanging = threads.submit(send, sessions, webhook_id)
+        wait_until(lambda: receiver.got)
+        receiver.behave = answer(204)
+        append(sessions, LIFE, order_id="A")
+        dispatch(sessions)
+        assert [send(sessions, webhook_id) for _ in range(6)] == [True] * 5 + [False]
+        assert receiver.versions["A"] == [1, 2, 3, 4, 5]
+        release.set()
+        assert hanging.result()
+    assert send(sessions, webhook_id)  # the next of those that fail
 
 
 def test_no_database_connection_is_held_while_a_receiver_is_slow(sessions: Sessions, receiver: Receiver) -> None:
