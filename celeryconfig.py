@@ -23,7 +23,6 @@ QUEUES = ("orderlog", "orderlog.catch-up", "orderlog.webhooks")
 task_queues = [Queue(name, Exchange("orderlog"), routing_key=name) for name in QUEUES]
 task_routes = {
     "worker.tasks.catch_up": {"queue": "orderlog.catch-up"},
-    "worker.webhooks.dispatch_webhooks": {"queue": "orderlog.webhooks"},
     "worker.webhooks.deliver_webhook": {"queue": "orderlog.webhooks"},
 }
 worker_send_task_events = True  # Flower shows tasks from these
@@ -50,7 +49,6 @@ worker_cancel_long_running_tasks_on_connection_loss = False
 # A catch-up that nobody took is dropped in the end, so that few of them wait for workers that come back. Whether it is
 # too old the worker tells by its own clock from the time that Beat gave, and the clocks of two machines may differ.
 CATCH_UP_SECONDS = 2.0
-DISPATCH_SECONDS = 1.0
 PRUNE_SECONDS = 3600.0
 CLOCKS_DIFFER = 300.0  # seconds, at the most
 SOON = {"timeout": 3, "confirm_timeout": 3}  # seconds, for RabbitMQ to take it
@@ -60,11 +58,6 @@ beat_schedule = {
         "schedule": CATCH_UP_SECONDS,
         "last_run_at": datetime(2026, 1, 1, tzinfo=UTC),  # so it is due as soon as Beat starts
         "options": {"expires": CATCH_UP_SECONDS + CLOCKS_DIFFER, **SOON},
-    },
-    "dispatch-webhooks": {
-        "task": "worker.webhooks.dispatch_webhooks",
-        "schedule": DISPATCH_SECONDS,
-        "options": {"expires": DISPATCH_SECONDS + CLOCKS_DIFFER, **SOON},
     },
     "prune-webhooks": {
         "task": "worker.webhooks.prune_webhooks",

@@ -2,6 +2,9 @@
 
 `dispatch` notes in `webhook_orders` what a checkpoint passes; `deliver` sends one event and notes what came of it. No
 database connection is held meanwhile. Both may run anywhere, any number of times at once.
+
+A send that may take long (`risky`) is one to an endpoint whose last attempt failed or was slow, or that has had none,
+or one of an order that has failed. A process keeps threads that are not for such sends: its `share` is for them.
 """
 
 import logging
@@ -9,6 +12,7 @@ import random
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from threading import Semaphore
 from typing import NamedTuple
 from uuid import UUID, uuid5
 
@@ -26,6 +30,7 @@ logger = logging.getLogger(__name__)
 BATCH = 10_000  # events that one dispatch looks at
 AT_ONCE = 4  # orders of one endpoint that have not failed
 FAILING_AT_ONCE = 1  # of those that have; they have a slot of their own, so neither kind waits for the other
+SLOW = 1000  # milliseconds that an attempt took
 LEASE = 2 * TOTAL  # seconds after which a sender that has said nothing counts as dead
 GONE = 410
 HEADERS = {"Content-Type": MEDIA_TYPE, "User-Agent": "Orderlog"}
@@ -114,8 +119,11 @@ DISPATCH = text(f"""
 """)
 
 # Whoever takes an order of the endpoint does so alone, so that its limit holds: TAKE sees what others took before.
-OPEN = text("""
+OPEN = text(f"""
     SELECT url, types,
+           coalesce((
+               SELECT status IS NULL OR status NOT BETWEEN 200 AND 299 OR duration_ms > {SLOW} FROM webhook_deliveries
+               WHERE webhook_id = webhooks.id ORDER BY id DESC LIMIT 1), true) AS is_risky,
            array_remove(ARRAY[secret, CASE WHEN previous_until > now() THEN previous_secret END], NULL) AS secrets
     FROM webhooks WHERE id = :id AND enabled FOR NO KEY UPDATE
 """)
@@ -124,7 +132,7 @@ TAKE = text(f"""
     UPDATE webhook_orders SET taken_until = now() + make_interval(secs => {LEASE})
     WHERE webhook_id = :id AND order_id = coalesce(
         ({_next(UNTRIED, AT_ONCE)}),
-        ({_next(FAILING, FAILING_AT_ONCE)}))
+        CASE WHEN :risky THEN ({_next(FAILING, FAILING_AT_ONCE)}) END)
     RETURNING order_id, next_version, last_version, attempts, taken_until
 """)
 
@@ -222,10 +230,23 @@ class Taken(NamedTuple):
     event: FeedEvent
 
 
-def deliver(sessions: sessionmaker[Session], sender: Sender, webhook_id: str) -> bool:
-    """Send the next event of one of the endpoint's orders; False if none is due, or enough are being sent."""
+def deliver(sessions: sessionmaker[Session], sender: Sender, webhook_id: str, share: Semaphore) -> bool:
+    """Send the next event of one of the endpoint's orders; False if none is due, or enough are being sent.
+
+    `share` is what this process spares for risky sends."""
+    if _send_next(sessions, sender, webhook_id, risky=False):
+        return True
+    if not share.acquire(blocking=False):
+        return False
+    try:
+        return _send_next(sessions, sender, webhook_id, risky=True)
+    finally:
+        share.release()
+
+
+def _send_next(sessions: sessionmaker[Session], sender: Sender, webhook_id: str, *, risky: bool) -> bool:
     with sessions.begin() as session:
-        taken = _take(session, webhook_id)
+        taken = _take(session, webhook_id, risky=risky)
     if taken is None:
         return False
     began, clock = datetime.now(UTC), time.monotonic()
@@ -240,9 +261,12 @@ def deliver(sessions: sessionmaker[Session], sender: Sender, webhook_id: str) ->
     return True
 
 
-def _take(session: Session, webhook_id: str) -> Taken | None:
+def _take(session: Session, webhook_id: str, *, risky: bool) -> Taken | None:
+    """The next event to be sent; one whose sending is risky only if that is wanted."""
     endpoint = session.execute(OPEN, {"id": webhook_id}).one_or_none()
-    while endpoint and (order := session.execute(TAKE, {"id": webhook_id}).one_or_none()):
+    if endpoint is None or (endpoint.is_risky and not risky):
+        return None
+    while order := session.execute(TAKE, {"id": webhook_id, "risky": risky}).one_or_none():
         event = session.execute(NEXT_EVENT, {**order._asdict(), "types": endpoint.types}).one_or_none()
         if event is not None:
             of_order = order.next_version, order.attempts, order.taken_until

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Semaphore
 from typing import Any, Self
 
 from sqlalchemy.orm import Session, sessionmaker
@@ -122,6 +123,6 @@ def deliver_all(sessions: sessionmaker[Session]) -> int:
     attempts = 0
     with Sender(development=True) as sender:
         for webhook_id in dispatch(sessions):
-            while deliver(sessions, sender, webhook_id):
+            while deliver(sessions, sender, webhook_id, Semaphore()):
                 attempts += 1
     return attempts

@@ -154,7 +154,7 @@ def _positions(session: Session) -> str:
 def _webhooks(session: Session) -> str:
     seconds = seconds_since_dispatch(session)
     if seconds > OVERDUE:
-        return f"events were last sent to webhooks {seconds:.0f} s ago; see that beat and webhooks run"
+        return f"events were last sent to webhooks {seconds:.0f} s ago; see that webhooks runs"
     return OK
 
 

@@ -67,7 +67,7 @@ def test_it_is_degraded_while_nobody_sends_webhooks(sessions: sessionmaker[Sessi
     told = readiness(client)
     assert told["status"] == "degraded"
     assert told["checks"]["webhooks"] == (
-        f"events were last sent to webhooks {OVERDUE + 5:.0f} s ago; see that beat and webhooks run"
+        f"events were last sent to webhooks {OVERDUE + 5:.0f} s ago; see that webhooks runs"
     )
     dispatch(sessions)
     assert readiness(client)["status"] == "ready"

@@ -234,9 +234,10 @@ def slow(receiver: Receiver, release: threading.Event) -> None:
     receiver.behave = wait
 
 
-def send(sessions: Sessions, webhook_id: str) -> bool:
+def send(sessions: Sessions, webhook_id: str, share: threading.Semaphore | None = None) -> bool:
+    """Whether there was something to be sent; as many as like may be risky, if nothing else is said."""
     with Sender(development=True) as sender:
-        return deliver(sessions, sender, webhook_id)
+        return deliver(sessions, sender, webhook_id, share or threading.Semaphore(100))
 
 
 FAILED = 5  # orders
@@ -294,14 +295,80 @@ def test_orders_that_hang_delay_no_other_order_of_their_endpoint(sessions: Sessi
     assert send(sessions, webhook_id)  # the next of those that fail
 
 
+THREADS, SHARE = 16, 8
+
+
+def is_risky(sessions: Sessions, webhook_id: str) -> bool:
+    with sessions.begin() as session:
+        opened = session.execute(delivering.OPEN, {"id": webhook_id}).one()
+    return bool(opened.is_risky)
+
+
+def test_endpoints_that_hang_take_half_of_the_threads_and_delay_no_other(
+    sessions: Sessions, receiver: Receiver
+) -> None:
+    healthy = listen(sessions, receiver)
+    append_placed(sessions, "BEFORE")
+    deliver_all(sessions)
+    release, share = threading.Event(), threading.BoundedSemaphore(SHARE)
+    with Receiver() as hanging, ThreadPoolExecutor(THREADS) as threads:
+        slow(hanging, release)
+        others = [listen(sessions, hanging) for _ in range(5)]
+        append_placed(sessions, *(f"ORDER-{number}" for number in range(AT_ONCE)))
+        dispatch(sessions)
+        asked = [threads.submit(send, sessions, other, share) for other in others * AT_ONCE]
+        wait_until(lambda: len(hanging.got) == SHARE)
+        wait_until(lambda: sum(each.done() for each in asked) == len(asked) - SHARE)
+
+        sent = [threads.submit(send, sessions, healthy, share) for _ in range(AT_ONCE)]
+        assert all(each.result() for each in sent)
+        assert len(hanging.got) == SHARE
+        release.set()
+        assert sum(each.result() for each in asked) == SHARE
+    assert len(receiver.versions) == 1 + AT_ONCE
+    assert share.acquire(blocking=False)
+
+
+def test_an_endpoint_is_risky_unless_its_last_attempt_was_good_and_quick(
+    sessions: Sessions, receiver: Receiver
+) -> None:
+    webhook_id, none_spared = listen(sessions, receiver), threading.Semaphore(0)
+    append(sessions, LIFE, order_id="A")
+    dispatch(sessions)
+    assert is_risky(sessions, webhook_id)  # it has not had any
+    assert not send(sessions, webhook_id, none_spared)
+    assert send(sessions, webhook_id)
+    assert not is_risky(sessions, webhook_id)
+    assert send(sessions, webhook_id, none_spared)
+
+    run(sessions, f"UPDATE webhook_deliveries SET duration_ms = {delivering.SLOW + 1} WHERE version = 2")
+    assert is_risky(sessions, webhook_id)
+    receiver.behave = answer(500)
+    assert send(sessions, webhook_id)
+    assert is_risky(sessions, webhook_id)
+
+
+def test_an_order_that_has_failed_is_risky_where_others_are_not(sessions: Sessions, receiver: Receiver) -> None:
+    webhook_id, none_spared = listen(sessions, receiver), threading.Semaphore(0)
+    append_placed(sessions, "A", "B")
+    receiver.behave = refuse_order(receiver, "A")
+    deliver_all(sessions)
+    let_time_pass(sessions, 0.01)
+    assert not is_risky(sessions, webhook_id)
+
+    assert not send(sessions, webhook_id, none_spared)
+    assert send(sessions, webhook_id)
+    assert receiver.versions == {"A": [1, 1], "B": [1]}
+
+
 def test_no_database_connection_is_held_while_a_receiver_is_slow(sessions: Sessions, receiver: Receiver) -> None:
     webhook_id = listen(sessions, receiver)
     release = threading.Event()
     slow(receiver, release)
     append_placed(sessions, "A")
     dispatch(sessions)
-    with ThreadPoolExecutor(1) as threads, Sender(development=True) as sender:
-        sent = threads.submit(deliver, sessions, sender, webhook_id)
+    with ThreadPoolExecutor(1) as threads:
+        sent = threads.submit(send, sessions, webhook_id)
         wait_until(lambda: receiver.got)
         assert sessions.kw["bind"].pool.checkedout() == 0
         release.set()
@@ -313,7 +380,7 @@ def test_what_a_sender_that_died_had_taken_is_taken_again(sessions: Sessions, re
     append_placed(sessions, "A")
     dispatch(sessions)
     with sessions.begin() as session:
-        assert delivering._take(session, webhook_id)
+        assert delivering._take(session, webhook_id, risky=True)
     assert deliver_all(sessions) == 0
 
     let_time_pass(sessions, 0.1)
@@ -325,11 +392,11 @@ def test_a_sender_that_was_given_up_changes_nothing_any_more(sessions: Sessions,
     append(sessions, LIFE, order_id="A")
     dispatch(sessions)
     with sessions.begin() as session:
-        late = delivering._take(session, webhook_id)
+        late = delivering._take(session, webhook_id, risky=True)
     assert late is not None
     let_time_pass(sessions, 0.1)
     with sessions.begin() as session:
-        assert delivering._take(session, webhook_id)
+        assert delivering._take(session, webhook_id, risky=True)
 
     now = datetime.now(UTC) - timedelta(minutes=1)
     for given_up in (Answer(200, None), Answer(None, "gone")):
