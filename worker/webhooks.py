@@ -1,5 +1,5 @@
-"""Sending to webhooks: a thread looks what is new, tasks send it. They carry ids, and may be lost or repeated; what is to
-be sent stands in the database.
+"""Sending to webhooks: a thread looks what is new, and tasks send it. They carry ids, and may be lost or repeated; what
+is to be sent stands in the database.
 
 They have a queue and a process of their own, so that a slow receiver keeps no order from being projected; the thread
 waits for no receiver either."""
@@ -52,8 +52,8 @@ def dispatch() -> None:
     ready = delivering.dispatch(sessions())
     if not any(ready.values()):
         return
-    with app.pool.acquire(block=True) as connection:
-        queue = app.amqp.queues[QUEUE](connection.default_channel)
+    with app.connection_for_write() as connection:
+        queue: Any = app.amqp.queues[QUEUE](connection)
         if queue.queue_declare().message_count > MOST_TASKS:
             return
     for webhook_id, orders in ready.items():

@@ -141,6 +141,8 @@ class Sender(httpcore.NetworkBackend):
     def post(self, url: str, headers: Mapping[str, str], body: str) -> Answer:
         """Never raises for what the receiver does, or does not."""
         to = Url(url)
+        if to.scheme != "https" and not self._development:  # it was made before keys were asked for
+            return Answer(None, f"AddressRefused: {to.scheme} is not encrypted.")
         target = f"{to.path or '/'}{'?' + to.query if to.query else ''}"
         place = httpcore.URL(scheme=to.scheme, host=(to.host or "").strip("[]"), port=to.port, target=target)
         default = {"http": 80, "https": 443}[to.scheme]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from threading import Semaphore
 
 import psycopg
 import pytest
@@ -135,7 +136,7 @@ def test_webhooks_are_managed_and_sent(role_app: Flask, role_url: str) -> None:
         webhook = read(client.post("/webhooks", json={"url": receiver.url}))
         order_after(client)
         assert dispatch(role_sessions) == {webhook["id"]: 1}
-        assert deliver(role_sessions, sender, webhook["id"])
+        assert deliver(role_sessions, sender, webhook["id"], Semaphore())
         assert len(receiver.got) == 1
     with role_sessions.begin() as session:
         assert prune(session) == 0

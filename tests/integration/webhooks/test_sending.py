@@ -115,6 +115,16 @@ def test_a_name_that_leads_elsewhere_at_the_second_time_was_resolved_once(receiv
     assert receiver.connections == 1
 
 
+def test_nothing_is_sent_in_clear_but_in_development() -> None:
+    with Receiver() as receiver:
+        at = f"http://{NAME}:{receiver.port}/hook"
+        with sender(["127.0.0.1"]) as sending:
+            assert sending.post(at, {}, "").status == 204
+        with sender(["8.8.8.8"], development=False, total=LIMIT) as sending:
+            assert sending.post(at, {}, "") == Answer(None, "AddressRefused: http is not encrypted.")
+        assert receiver.connections == 1
+
+
 def test_a_redirect_is_not_followed(receiver: Receiver) -> None:
     with Receiver() as other, sender(["127.0.0.1"]) as sending:
         receiver.behave = answer(307, Location=other.url)
