@@ -157,13 +157,7 @@ class Sender(httpcore.NetworkBackend):
                     if len(read) >= MOST_READ:
                         break
                 return Answer(answer.status, None, _text(read[:MOST_READ]))
-        except (
-            AddressRefused,
-            OSError,
-            httpcore.TimeoutException,
-            httpcore.NetworkError,
-            httpcore.ProtocolError,
-        ) as error:
+        except FAULTS as error:
             return Answer(None, _text(f"{type(error).__name__}: {error}".encode()[:MOST_READ]))
 
     def connect_tcp(
