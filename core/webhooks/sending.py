@@ -19,6 +19,7 @@ from standardwebhooks.webhooks import Webhook
 from core.orders.errors import InvalidValue
 
 CONNECT, TOTAL = 5.0, 15.0  # seconds; the total ends an answer that drips too
+MOST_ADDRESSES = 4  # of one name that are tried
 LONGEST_URL = 2000  # characters
 MOST_READ = 1024  # bytes of an answer
 
@@ -174,8 +175,15 @@ class Sender(httpcore.NetworkBackend):
         except TimeoutError as error:
             raise AddressRefused(f"{host} was not found within {CONNECT:g} s.") from error
         require_usable(host, addresses, development=self._development)
-        stream = httpcore.SyncBackend().connect_tcp(addresses[0], port, self.left(CONNECT), socket_options=())
-        return TimedStream(stream, self)
+        until, tried = time.monotonic() + CONNECT, addresses[:MOST_ADDRESSES]
+        failure: Exception = AddressRefused(f"{host} has no address.")
+        for remaining, address in zip(range(len(tried), 0, -1), tried, strict=True):
+            seconds = self.left(max(0.001, (until - time.monotonic()) / remaining))
+            try:
+                return TimedStream(httpcore.SyncBackend().connect_tcp(address, port, seconds, socket_options=()), self)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+        raise failure
 
     def left(self, most: float = TOTAL) -> float:
         """The seconds that the request may still take. Raises httpcore.ReadTimeout if that is none."""

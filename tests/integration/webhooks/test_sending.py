@@ -125,6 +125,20 @@ def test_nothing_is_sent_in_clear_but_in_development() -> None:
         assert receiver.connections == 1
 
 
+def test_each_address_of_a_name_is_tried(receiver: Receiver) -> None:
+    with sender(["::1", "127.0.0.2", "127.0.0.1"]) as sending:  # nobody listens at the first two
+        assert sending.post(url(receiver), {}, "").status == 204
+
+
+def test_an_address_that_is_silent_leaves_time_for_the_next(receiver: Receiver) -> None:
+    with socket.socket() as silent, socket.socket() as first:
+        silent.bind(("127.0.0.2", receiver.port))
+        silent.listen(0)
+        first.connect(silent.getsockname())  # a backlog of none is full with one, so others get no answer
+        with sender(["127.0.0.2", "127.0.0.1"]) as sending:
+            assert sending.post(url(receiver), {}, "").status == 204
+
+
 def test_a_redirect_is_not_followed(receiver: Receiver) -> None:
     with Receiver() as other, sender(["127.0.0.1"]) as sending:
         receiver.behave = answer(307, Location=other.url)
