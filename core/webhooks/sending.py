@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import cache
 from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Any, NamedTuple, Self
@@ -22,6 +23,8 @@ CONNECT, TOTAL = 5.0, 15.0  # seconds; the total ends an answer that drips too
 MOST_ADDRESSES = 4  # of one name that are tried
 LONGEST_URL = 2000  # characters
 MOST_READ = 1024  # bytes of an answer
+BUSY = (429, 503)
+LONGEST_WAIT = 24 * 3600.0  # seconds that a receiver may ask for
 
 GLOBAL_UNICAST = ip_network("2000::/3")  # the rest of IPv6 is local, or IPv4 in disguise
 
@@ -45,11 +48,13 @@ FAULTS = (AddressRefused, OSError, httpcore.TimeoutException, httpcore.NetworkEr
 
 
 class Answer(NamedTuple):
-    """`status` is None if none came; `error` then says why. `text` is the beginning of what was answered."""
+    """`status` is None if none came; `error` then says why. `text` is the beginning of what was answered, `retry_after`
+    for how many seconds the receiver wants to be left alone."""
 
     status: int | None
     error: str | None
     text: str = ""
+    retry_after: float = 0.0
 
     @property
     def is_good(self) -> bool:
@@ -157,7 +162,8 @@ class Sender(httpcore.NetworkBackend):
                     read += part
                     if len(read) >= MOST_READ:
                         break
-                return Answer(answer.status, None, _text(read[:MOST_READ]))
+                asked = retry_after(answer.headers, datetime.now(UTC)) if answer.status in BUSY else 0.0
+                return Answer(answer.status, None, _text(read[:MOST_READ]), asked)
         except FAULTS as error:
             return Answer(None, _text(f"{type(error).__name__}: {error}".encode()[:MOST_READ]))
 
@@ -228,6 +234,18 @@ def signed(message_id: str, body: str, secrets: Iterable[str], now: datetime | N
         "webhook-timestamp": str(int(now.timestamp())),
         "webhook-signature": " ".join(Webhook(secret).sign(message_id, now, body) for secret in secrets),
     }
+
+
+def retry_after(headers: Iterable[tuple[bytes, bytes]], now: datetime) -> float:
+    """The seconds that Retry-After (RFC 9110, section 10.2.3) asks for, a day at most; 0 if it asks for none."""
+    said = next((value for name, value in headers if name.lower() == b"retry-after"), b"").decode("latin-1").strip()
+    if said.isdecimal():
+        return min(float(said), LONGEST_WAIT)
+    try:
+        moment = parsedate_to_datetime(said)
+    except ValueError:
+        return 0.0
+    return min(max(0.0, (moment.replace(tzinfo=UTC) - now).total_seconds()), LONGEST_WAIT)
 
 
 def _text(read: bytes) -> str:

@@ -159,6 +159,18 @@ def test_an_order_that_fails_for_three_days_is_parked_until_somebody_retries(
     assert receiver.versions == {"A": [1, 1, 1, 1, 2]}
 
 
+@pytest.mark.parametrize(("status", "least"), [(429, 7000), (503, 7000), (500, 0)])
+def test_a_busy_receiver_is_left_alone_for_as_long_as_it_asks(
+    sessions: Sessions, receiver: Receiver, status: int, least: int
+) -> None:
+    listen(sessions, receiver)
+    append_placed(sessions, "A")
+    receiver.behave = answer(status, b"", **{"Retry-After": "7200"})
+    deliver_all(sessions)
+    pause = value(sessions, "SELECT extract(epoch FROM next_attempt_at - now()) FROM webhook_orders")
+    assert least < pause < (7201 if least else 7)
+
+
 def test_the_endpoint_that_answers_410_is_disabled_and_misses_nothing_when_it_is_enabled(
     sessions: Sessions, receiver: Receiver
 ) -> None:

@@ -1,10 +1,12 @@
 """The pauses between attempts grow, differ from one another, and end after three days."""
 
+from datetime import UTC, datetime
 from itertools import accumulate, pairwise
 
 import pytest
 
 from core.webhooks.delivering import JITTER, PATIENCE, PAUSES, message_id, pause
+from core.webhooks.sending import retry_after
 
 DAY = 24 * 3600
 
@@ -36,3 +38,23 @@ def test_a_message_has_one_id_per_endpoint_and_event() -> None:
     assert len(set(ids)) == 4
     assert ids == [message_id(webhook, event) for webhook in (one, other) for event in ("A/1", "A/2")]
     assert all("." not in each for each in ids)
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        (b"120", 120),
+        (b" 0 ", 0),
+        (b"9" * 400, DAY),
+        (b"Sat, 31 Jan 2026 09:02:00 GMT", 120),
+        (b"Sat, 31 Jan 2026 08:00:00 GMT", 0),
+        (b"Sun, 31 Jan 2027 09:00:00 GMT", DAY),
+        (b"-5", 0),
+        (b"\xb2", 0),
+        (b"soon", 0),
+        (b"", 0),
+    ],
+)
+def test_a_receiver_may_ask_to_be_left_alone_for_a_day(said: bytes, seconds: float) -> None:
+    assert retry_after([(b"Date", b"x"), (b"Retry-After", said)], datetime(2026, 1, 31, 9, tzinfo=UTC)) == seconds
+    assert retry_after([], datetime(2026, 1, 31, 9, tzinfo=UTC)) == 0
