@@ -173,7 +173,9 @@ POSTPONE = text(f"""
 """)
 
 DISABLE = text("""
-    UPDATE webhooks SET enabled = false, disabled_because = :because, updated_at = now() WHERE id = :webhook_id
+    UPDATE webhooks SET enabled = false, disabled_because = :because, updated_at = now()
+    WHERE id = :webhook_id AND url = :url
+    RETURNING id
 """)
 
 NOTE = text("""
@@ -290,8 +292,9 @@ def _note(session: Session, taken: Taken, answer: Answer, began: datetime, secon
     if postponed is not None and postponed.parked:
         logger.error("Parked: webhook %s does not take order %s version %d.", taken.webhook_id, order_id, version)
     if answer.status == GONE:
-        session.execute(DISABLE, {"webhook_id": taken.webhook_id, "because": "it answered 410 Gone"})
-        logger.error("Webhook %s answered 410 Gone and is disabled.", taken.webhook_id)
+        gone = {"webhook_id": taken.webhook_id, "url": taken.url, "because": "it answered 410 Gone"}
+        if session.execute(DISABLE, gone).one_or_none() is not None:  # it has not got another URL meanwhile
+            logger.error("Webhook %s answered 410 Gone and is disabled.", taken.webhook_id)
 
 
 def prune(session: Session) -> int:

@@ -193,6 +193,23 @@ def test_the_endpoint_that_answers_410_is_disabled_and_misses_nothing_when_it_is
     assert receiver.versions == {"A": [1, 1], "B": [1]}
 
 
+def test_a_late_410_of_an_old_url_does_not_disable_the_new_one(sessions: Sessions, receiver: Receiver) -> None:
+    webhook_id = listen(sessions, receiver)
+    append_placed(sessions, "A")
+
+    def move_meanwhile(handler: BaseHTTPRequestHandler) -> None:
+        receiver.behave = answer(204)
+        with sessions.begin() as session:
+            endpoints.change(session, webhook_id, {"url": f"{receiver.url}/new"})
+        answer(410)(handler)
+
+    receiver.behave = move_meanwhile
+    deliver_all(sessions)
+    let_time_pass(sessions, 0.01)
+    deliver_all(sessions)
+    assert [got.path for got in receiver.got] == ["/hook", "/hook/new"]
+
+
 def test_after_a_rotation_both_secrets_sign_for_a_day(sessions: Sessions, receiver: Receiver) -> None:
     webhook_id = listen(sessions, receiver)
     old = secret_of(sessions, webhook_id)
