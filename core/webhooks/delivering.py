@@ -282,6 +282,10 @@ def _note(session: Session, taken: Taken, answer: Answer, began: datetime, secon
     ours = {"webhook_id": taken.webhook_id, "order_id": order_id, "taken_until": taken.taken_until, "version": version}
     attempt = {"id": uuid7(), "attempted_at": began, "duration_ms": round(seconds * 1000)}
     session.execute(NOTE, {**ours, **attempt, "event_type": taken.event.event_type, **answer._asdict()})
+    if answer.status == GONE:  # the endpoint before its order, as everywhere
+        gone = {"webhook_id": taken.webhook_id, "url": taken.url, "because": "it answered 410 Gone"}
+        if session.execute(DISABLE, gone).one_or_none() is not None:  # it has not got another URL meanwhile
+            logger.error("Webhook %s answered 410 Gone and is disabled.", taken.webhook_id)
     if answer.is_good:
         reached = {**ours, "next_version": taken.next_version}
         if session.execute(DONE, reached).one_or_none() is None:
@@ -291,10 +295,6 @@ def _note(session: Session, taken: Taken, answer: Answer, began: datetime, secon
     postponed = session.execute(POSTPONE, failed).one_or_none()
     if postponed is not None and postponed.parked:
         logger.error("Parked: webhook %s does not take order %s version %d.", taken.webhook_id, order_id, version)
-    if answer.status == GONE:
-        gone = {"webhook_id": taken.webhook_id, "url": taken.url, "because": "it answered 410 Gone"}
-        if session.execute(DISABLE, gone).one_or_none() is not None:  # it has not got another URL meanwhile
-            logger.error("Webhook %s answered 410 Gone and is disabled.", taken.webhook_id)
 
 
 def prune(session: Session) -> int:

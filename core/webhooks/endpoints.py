@@ -37,6 +37,9 @@ END = text("""
     SELECT log_epoch() AS epoch, pg_snapshot_xmin(pg_current_snapshot())::text AS transaction_id, 0 AS position
 """)
 
+# Whoever changes several of an endpoint's orders, or an order and the endpoint, locks the endpoint first.
+LOCK = text("SELECT id FROM webhooks WHERE id = :id FOR NO KEY UPDATE")
+
 DELETE = text("DELETE FROM webhooks WHERE id = :id")
 
 ROTATE = text("""
@@ -175,13 +178,16 @@ def redeliver(session: Session, webhook_id: str, order_id: str, version: int) ->
 
 def redeliver_after(session: Session, webhook_id: str, after: Cursor) -> None:
     """Send all that comes after the cursor again. Raises WebhookNotFound, CursorOfAnotherLog."""
+    place = _place(session, after)
     retry(session, webhook_id)
-    session.execute(REWIND, {"id": webhook_id, **_place(session, after)})
+    session.execute(REWIND, {"id": webhook_id, **place})
 
 
 def retry(session: Session, webhook_id: str) -> int:
     """Try the orders that are parked or failing now; returns how many. Raises WebhookNotFound."""
-    return len(session.execute(RETRY, {"id": find(session, webhook_id)["id"]}).all())
+    if session.execute(LOCK, {"id": webhook_id}).one_or_none() is None:
+        raise WebhookNotFound
+    return len(session.execute(RETRY, {"id": webhook_id}).all())
 
 
 def deliveries(session: Session, webhook_id: str, *, before: UUID | None, limit: int) -> list[dict[str, Any]]:

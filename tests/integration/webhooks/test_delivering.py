@@ -1,7 +1,7 @@
 """What is in the log reaches every endpoint at least once, in order per order; one that fails delays no other."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
@@ -432,6 +432,44 @@ def test_a_sender_that_was_given_up_changes_nothing_any_more(sessions: Sessions,
         with sessions.begin() as session:
             delivering._note(session, late, given_up, now, 60.0)
     assert value(sessions, "SELECT next_version FROM webhook_orders WHERE taken_until > now() AND attempts = 0") == 1
+
+
+def gone(session: Session, taken: delivering.Taken) -> None:
+    delivering._note(session, taken, Answer(410, None), datetime.now(UTC), 0.1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda session, taken: endpoints.retry(session, taken.webhook_id),
+        lambda session, taken: endpoints.redeliver_after(session, taken.webhook_id, START),
+        gone,
+    ],
+    ids=["a retry", "a redelivery", "a 410"],
+)
+def test_an_endpoint_is_locked_before_its_orders(
+    sessions: Sessions, receiver: Receiver, change: Callable[[Session, delivering.Taken], object]
+) -> None:
+    """As dispatching and taking do, so none of them is ended as a deadlock."""
+    webhook_id = listen(sessions, receiver)
+    append_placed(sessions, "A")
+    dispatch(sessions)
+    with sessions.begin() as session:
+        taken = delivering._take(session, webhook_id, risky=True)
+    assert taken is not None
+    run(sessions, "UPDATE webhook_orders SET failing_since = now()")
+
+    def change_it() -> None:
+        with sessions.begin() as session:
+            change(session, taken)
+
+    with ThreadPoolExecutor(1) as thread, sessions.begin() as session:
+        session.execute(delivering.OPEN, {"id": webhook_id})
+        changed = thread.submit(change_it)
+        wait_for_lock(sessions)
+        session.execute(text("UPDATE webhook_orders SET last_version = 2"))
+        session.commit()
+        changed.result()
 
 
 # Again.
