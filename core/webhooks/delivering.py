@@ -17,12 +17,13 @@ from typing import NamedTuple
 from uuid import UUID, uuid5
 
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 from uuid_utils.compat import uuid7
 
 from core.event_sourcing.cloud_events import MEDIA_TYPE, cloud_event, event_id
 from core.event_sourcing.feed import SETTLED_BELOW, FeedEvent
-from core.safe_errors import describe
+from core.safe_errors import describe, waited_for_lock
 from core.webhooks.sending import TOTAL, Answer, Sender, signed
 
 logger = logging.getLogger(__name__)
@@ -72,17 +73,16 @@ LOOK = text(f"""
                SELECT FROM events
                WHERE (epoch, transaction_id, position) > (webhooks.epoch, webhooks.transaction_id, webhooks.position)
                  AND (epoch, transaction_id) < ({SETTLED_BELOW})) AS has_news,
+           looked_at < now() - interval '5 seconds' AS is_overlooked,
            {_due(UNTRIED, AT_ONCE)} + {_due(FAILING, FAILING_AT_ONCE)} AS due
     FROM webhooks WHERE enabled
 """)
 
-# For readiness, which asks when somebody looked last; seldom, as it writes.
-LOOKED = text("""
-    UPDATE webhooks SET looked_at = now()
-    WHERE id IN (
-        SELECT id FROM webhooks WHERE enabled AND looked_at < now() - interval '5 seconds'
-        FOR NO KEY UPDATE SKIP LOCKED)
-""")
+# An endpoint that is busy is waited for, or it might be passed over again and again; not for long, as others wait too.
+BRIEFLY = text("SET LOCAL lock_timeout = '500ms'")
+
+# For readiness, which asks when somebody looked last; it locks the endpoint for what follows.
+LOOKED = text("UPDATE webhooks SET looked_at = now() WHERE id = :id AND enabled")
 
 SECONDS_SINCE = text(
     "SELECT coalesce(max(extract(epoch FROM now() - looked_at)), 0)::float FROM webhooks WHERE enabled"
@@ -91,7 +91,7 @@ SECONDS_SINCE = text(
 # An order that is parked stays so.
 DISPATCH = text(f"""
     WITH endpoint AS MATERIALIZED (
-        SELECT * FROM webhooks WHERE id = :id AND enabled FOR NO KEY UPDATE SKIP LOCKED
+        SELECT * FROM webhooks WHERE id = :id AND enabled FOR NO KEY UPDATE
     ), batch AS MATERIALIZED (
         SELECT events.* FROM endpoint CROSS JOIN LATERAL (
             SELECT epoch, transaction_id, position, aggregate_id, version, event_type FROM events
@@ -203,16 +203,24 @@ def dispatch(sessions: sessionmaker[Session]) -> dict[str, int]:
     """Note for every endpoint what is new; returns how many of its orders can be sent now."""
     with sessions.begin() as session:
         endpoints = session.execute(LOOK).all()
-        if endpoints:
-            session.execute(LOOKED)
     ready = {}
     for endpoint in endpoints:
-        ready[endpoint.id] = endpoint.due
-        if endpoint.has_news:
-            with sessions.begin() as session:
-                noted = session.execute(DISPATCH, {"id": endpoint.id}).scalar_one()
-            ready[endpoint.id] = max(endpoint.due, min(noted, AT_ONCE))
+        noted = _note_news(sessions, endpoint.id) if endpoint.has_news or endpoint.is_overlooked else 0
+        ready[endpoint.id] = max(endpoint.due, min(noted, AT_ONCE))
     return ready
+
+
+def _note_news(sessions: sessionmaker[Session], webhook_id: str) -> int:
+    """Returns how many orders have some; none if somebody holds the endpoint for long, and the next dispatch tries."""
+    try:
+        with sessions.begin() as session:
+            session.execute(BRIEFLY)
+            session.execute(LOOKED, {"id": webhook_id})
+            return int(session.execute(DISPATCH, {"id": webhook_id}).scalar_one())
+    except DBAPIError as error:
+        if not waited_for_lock(error):
+            raise
+        return 0
 
 
 def seconds_since_dispatch(session: Session) -> float:

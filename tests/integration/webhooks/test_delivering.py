@@ -472,6 +472,29 @@ def test_an_endpoint_is_locked_before_its_orders(
         changed.result()
 
 
+def test_an_endpoint_that_is_busy_is_waited_for(
+    sessions: Sessions, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivering, "BRIEFLY", text("SET LOCAL lock_timeout = '1min'"))
+    webhook_id = listen(sessions, receiver)
+    append_placed(sessions, "A")
+    with ThreadPoolExecutor(1) as thread, sessions.begin() as session:
+        session.execute(delivering.OPEN, {"id": webhook_id})
+        dispatched = thread.submit(dispatch, sessions)
+        wait_for_lock(sessions)
+        session.commit()
+        assert dispatched.result() == {webhook_id: 1}
+
+
+def test_an_endpoint_that_is_held_for_long_delays_no_other(sessions: Sessions, receiver: Receiver) -> None:
+    held, other = listen(sessions, receiver), listen(sessions, receiver)
+    append_placed(sessions, "A")
+    with sessions.begin() as session:
+        session.execute(delivering.OPEN, {"id": held})
+        assert dispatch(sessions) == {held: 0, other: 1}
+    assert dispatch(sessions) == {held: 1, other: 1}
+
+
 # Again.
 
 
