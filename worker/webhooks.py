@@ -92,6 +92,6 @@ def deliver_webhook(webhook_id: str) -> None:
 
 @app.task
 def prune_webhooks() -> None:
-    """Forget the attempts of more than 30 days ago; Beat sends this."""
+    """Forget the attempts of more than 30 days ago and of deleted endpoints; Beat sends this every hour."""
     with sessions().begin() as session:
         logger.info("%d attempts of webhooks are forgotten.", delivering.prune(session))

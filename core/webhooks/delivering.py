@@ -186,7 +186,11 @@ NOTE = text("""
 """)
 
 FORGET_SECRETS = text("UPDATE webhooks SET previous_secret = NULL WHERE previous_until < now()")
-PRUNE = text("DELETE FROM webhook_deliveries WHERE attempted_at < now() - interval '30 days' RETURNING id")
+PRUNE = text("""
+    DELETE FROM webhook_deliveries
+    WHERE attempted_at < now() - interval '30 days' OR webhook_id NOT IN (SELECT id FROM webhooks)
+    RETURNING id
+""")
 
 
 def pause(attempts: int) -> float:
@@ -306,6 +310,7 @@ def _note(session: Session, taken: Taken, answer: Answer, began: datetime, secon
 
 
 def prune(session: Session) -> int:
-    """Forget secrets that sign no more, and the attempts of more than 30 days ago; returns how many attempts."""
+    """Forget secrets that sign no more, and the attempts of more than 30 days ago or of endpoints that were deleted,
+    which may be too many to delete at once with them; returns how many attempts."""
     session.execute(FORGET_SECRETS)
     return len(session.execute(PRUNE).all())

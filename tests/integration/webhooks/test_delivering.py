@@ -594,3 +594,24 @@ def test_attempts_are_forgotten_after_thirty_days(sessions: Sessions, receiver: 
     with sessions.begin() as session:
         assert delivering.prune(session) == 1
     assert value(sessions, "SELECT order_id FROM webhook_deliveries") == "B"
+
+
+def test_the_attempts_of_a_deleted_endpoint_are_forgotten(sessions: Sessions, receiver: Receiver) -> None:
+    """Also one that ends only then."""
+    deleted, other = listen(sessions, receiver), listen(sessions, receiver)
+    append_placed(sessions, "A")
+    deliver_all(sessions)
+    append_placed(sessions, "B")
+
+    def delete_meanwhile(handler: BaseHTTPRequestHandler) -> None:
+        receiver.behave = answer(204)
+        with sessions.begin() as session:
+            endpoints.remove(session, deleted)
+        answer(204)(handler)
+
+    receiver.behave = delete_meanwhile
+    deliver_all(sessions)
+    with sessions.begin() as session:
+        assert delivering.prune(session) == 2
+    assert value(sessions, f"SELECT count(*) FROM webhook_deliveries WHERE webhook_id = '{other}'") == 2
+    assert value(sessions, "SELECT count(*) FROM webhook_deliveries") == 2
