@@ -124,7 +124,8 @@ OPEN = text(f"""
            coalesce((
                SELECT status IS NULL OR status NOT BETWEEN 200 AND 299 OR duration_ms > {SLOW} FROM webhook_deliveries
                WHERE webhook_id = webhooks.id ORDER BY id DESC LIMIT 1), true) AS is_risky,
-           array_remove(ARRAY[secret, CASE WHEN previous_until > now() THEN previous_secret END], NULL) AS secrets
+           array_prepend(secret, CASE WHEN previous_until > now() THEN string_to_array(previous_secret, ' ') END)
+               AS secrets
     FROM webhooks WHERE id = :id AND enabled FOR NO KEY UPDATE
 """)
 

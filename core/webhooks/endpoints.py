@@ -15,6 +15,7 @@ from core.event_sourcing.feed import Cursor, read_feed
 from core.webhooks.tables import webhooks
 
 MOST_ENDPOINTS = 100
+MOST_SECRETS = 5  # that sign
 LAST_ID = UUID(int=2**128 - 1)
 
 Webhook = Mapping[str, Any]
@@ -42,9 +43,12 @@ LOCK = text("SELECT id FROM webhooks WHERE id = :id FOR NO KEY UPDATE")
 
 DELETE = text("DELETE FROM webhooks WHERE id = :id")
 
-ROTATE = text("""
+# Those that sign beside the newest: a receiver may have any of them.
+ROTATE = text(f"""
     UPDATE webhooks
-    SET previous_secret = secret, previous_until = now() + interval '24 hours', secret = :secret, updated_at = now()
+    SET previous_secret = concat_ws(' ', secret, array_to_string(
+            (CASE WHEN previous_until > now() THEN string_to_array(previous_secret, ' ') END)[1:{MOST_SECRETS - 2}], ' ')),
+        previous_until = now() + interval '24 hours', secret = :secret, updated_at = now()
     WHERE id = :id
 """)
 
@@ -162,7 +166,7 @@ def remove(session: Session, webhook_id: str) -> None:
 
 
 def rotate(session: Session, webhook_id: str) -> Webhook:
-    """With another `secret`, which is shown only now; for a day the one before it signs too. Raises WebhookNotFound."""
+    """With another `secret`, which is shown only now; for a day those before it sign too. Raises WebhookNotFound."""
     secret = new_secret()
     session.execute(ROTATE, {"id": webhook_id, "secret": secret})
     return {**find(session, webhook_id), "secret": secret}

@@ -19,6 +19,7 @@ from sqlalchemy import (
 from core.database import XID8, metadata
 
 # Events up to (epoch, transaction_id, position) are in `webhook_orders`, or were not wanted. No type means every type.
+# `previous_secret` has several secrets, with spaces between, if one was made soon after another.
 webhooks = Table(
     "webhooks",
     metadata,

@@ -328,7 +328,7 @@ OPERATIONS = (
         rotate_secret,
         "Give a webhook another secret",
         WITH_SECRET,
-        description="For 24 hours both secrets sign.",
+        description="For 24 hours the secrets before it sign too.",
     ),
     of_webhook(
         "get",

@@ -210,25 +210,32 @@ def test_a_late_410_of_an_old_url_does_not_disable_the_new_one(sessions: Session
     assert [got.path for got in receiver.got] == ["/hook", "/hook/new"]
 
 
-def test_after_a_rotation_both_secrets_sign_for_a_day(sessions: Sessions, receiver: Receiver) -> None:
+def test_after_rotations_all_secrets_sign_for_a_day(sessions: Sessions, receiver: Receiver) -> None:
     webhook_id = listen(sessions, receiver)
-    old = secret_of(sessions, webhook_id)
-    with sessions.begin() as session:
-        new = endpoints.rotate(session, webhook_id)["secret"]
+    secrets = [secret_of(sessions, webhook_id)]
+    for _ in range(2):
+        with sessions.begin() as session:
+            secrets.append(endpoints.rotate(session, webhook_id)["secret"])
     append_placed(sessions, "A")
     deliver_all(sessions)
-    for secret in (old, new):
+    for secret in secrets:
         Webhook(secret).verify(receiver.got[0].body, receiver.got[0].headers)
-    assert len(receiver.got[0].headers["webhook-signature"].split(" ")) == 2
+    assert len(receiver.got[0].headers["webhook-signature"].split(" ")) == 3
 
     run(sessions, "UPDATE webhooks SET previous_until = previous_until - interval '24 hours'")
     append_placed(sessions, "B")
     deliver_all(sessions)
-    Webhook(new).verify(receiver.got[1].body, receiver.got[1].headers)
+    Webhook(secrets[-1]).verify(receiver.got[1].body, receiver.got[1].headers)
     with sessions.begin() as session:
         delivering.prune(session)
     assert value(sessions, "SELECT previous_secret FROM webhooks") is None
     assert len(receiver.got[1].headers["webhook-signature"].split(" ")) == 1
+
+    for _ in range(2 * endpoints.MOST_SECRETS):
+        with sessions.begin() as session:
+            endpoints.rotate(session, webhook_id)
+            secrets = session.execute(delivering.OPEN, {"id": webhook_id}).one().secrets
+    assert len(set(secrets)) == endpoints.MOST_SECRETS
 
 
 def test_an_event_that_this_release_cannot_read_delays_its_own_order_only(
