@@ -12,6 +12,7 @@ from uuid_utils import uuid7
 
 from core.database import driver_connection
 from core.event_sourcing.feed import Cursor, read_feed
+from core.orders.errors import InvalidValue
 from core.webhooks.tables import webhooks
 
 MOST_ENDPOINTS = 100
@@ -52,7 +53,7 @@ ROTATE = text(f"""
     WHERE id = :id
 """)
 
-IS_THERE = text("SELECT FROM events WHERE aggregate_id = :order_id AND version = :version")
+EVENT = text("SELECT event_type FROM events WHERE aggregate_id = :order_id AND version = :version")
 
 # What waits from there on comes again with it, so that its order holds. What `dispatch` has not passed comes anyway.
 # An endpoint that is being deleted is waited for: there is nothing to send when it has gone.
@@ -173,11 +174,16 @@ def rotate(session: Session, webhook_id: str) -> Webhook:
 
 
 def redeliver(session: Session, webhook_id: str, order_id: str, version: int) -> None:
-    """Send this event again, and what of its order is still waiting. Raises WebhookNotFound, NoSuchEvent."""
-    event = {"id": find(session, webhook_id)["id"], "order_id": order_id, "version": version}
-    if session.execute(IS_THERE, event).one_or_none() is None:
+    """Send this event again; if later ones of its order wait, all up to the last of these.
+
+    Raises WebhookNotFound, NoSuchEvent, InvalidValue if the endpoint does not want events of its type."""
+    webhook, event = find(session, webhook_id), {"order_id": order_id, "version": version}
+    event_type = session.execute(EVENT, event).scalar_one_or_none()
+    if event_type is None:
         raise NoSuchEvent
-    session.execute(REDELIVER, event)
+    if webhook["types"] and event_type not in webhook["types"]:
+        raise InvalidValue("event_id", f"must be of a type that the webhook wants, which {event_type} is not")
+    session.execute(REDELIVER, {"id": webhook["id"], **event})
 
 
 def redeliver_after(session: Session, webhook_id: str, after: Cursor) -> None:

@@ -284,6 +284,12 @@ def test_events_are_sent_again_by_id_and_from_a_cursor(client: FlaskClient, sess
     problem(client.post(f"{path}/redeliver", json={"event_id": f"{order_id}/9"}), 404, "event-not-found")
 
 
+def test_an_event_that_a_webhook_does_not_want_is_not_sent_again(client: FlaskClient) -> None:
+    path, order_id = f"/webhooks/{create(client, types=['OrderShipped'])['id']}", order_after(client)
+    refused = client.post(f"{path}/redeliver", json={"event_id": f"{order_id}/1"})
+    assert faults(refused) == {"#/event_id": "must be of a type that the webhook wants, which OrderPlaced is not"}
+
+
 def test_a_cursor_of_another_log_is_refused(client: FlaskClient) -> None:
     path, order_id = f"/webhooks/{create(client)['id']}", order_after(client)
     strange = feed.encode(feed.decode(read(client.get("/events"))["next_cursor"])._replace(digest="0" * 16))
