@@ -69,10 +69,15 @@ def described(schema: JsonSchema, description: str, example: object = None) -> W
     return WithJsonSchema({**schema, "description": description, **shown})
 
 
-def text(longest: int, description: str, example: str, refused: str = values.CONTROLS) -> WithJsonSchema:
-    """Not blank: it has what `str.isprintable` calls printable, and not a space. Lone surrogates are no JSON text."""
-    pattern = rf"^[^{refused}]*[^\p{{C}}\p{{Z}}][^{refused}]*$"
-    return described({"type": "string", "minLength": 1, "maxLength": longest, "pattern": pattern}, description, example)
+def text(
+    longest: int, description: str, example: str, refused: str = values.CONTROLS, *, least: int = 1
+) -> WithJsonSchema:
+    """Not blank: it has what `str.isprintable` calls printable, and not a space; or empty, if `least` is 0.
+    Lone surrogates are no JSON text."""
+    pattern = rf"[^{refused}]*[^\p{{C}}\p{{Z}}][^{refused}]*"
+    pattern = f"^{pattern}$" if least else f"^({pattern})?$"
+    schema: JsonSchema = {"type": "string", "minLength": least, "maxLength": longest, "pattern": pattern}
+    return described(schema, description, example)
 
 
 # Fields of answers.

@@ -28,6 +28,10 @@ def _url(value: object) -> str:
     return receiver_url(value, development=not current_app.config["AUTH"])
 
 
+def _description(value: object) -> str:
+    return "" if value == "" else values.reason(value)
+
+
 def _enabled(value: object) -> bool:
     if not isinstance(value, bool):
         raise InvalidValue("enabled", "must be true or false")
@@ -59,7 +63,7 @@ EXAMPLE_URL = "https://shop.example/hooks/orders"
 
 Url = Annotated[str, PlainValidator(_url), described(URL, "Where events are sent; https.", EXAMPLE_URL)]
 Description = Annotated[
-    str, PlainValidator(values.reason), fields.text(values.REASON_LENGTH, "For people.", "The shop")
+    str, PlainValidator(_description), fields.text(values.REASON_LENGTH, "For people.", "The shop", least=0)
 ]
 Types = Annotated[
     tuple[fields.EventType, ...],

@@ -48,6 +48,7 @@ def test_a_webhook_is_created_shown_changed_and_deleted(client: FlaskClient) -> 
     changed = read(client.patch(path, json={"enabled": False, "types": []}))
     assert (changed["enabled"], changed["types"], changed["description"]) == (False, [], "The shop")
     assert read(client.patch(path, json={})) == {**changed, "updated_at": read(client.get(path))["updated_at"]}
+    assert read(client.patch(path, json={"description": ""}))["description"] == ""
     for shown in (client.get("/webhooks"), client.get(path), client.patch(path, json={"enabled": True})):
         assert secret not in shown.text
 
@@ -158,6 +159,7 @@ def test_in_development_this_machine_is_taken_over_http(client: FlaskClient) -> 
         ({}, ["#/url"]),
         ({"url": URL, "description": "a" * 10_000}, ["#/description"]),
         ({"url": URL, "description": "a\x07"}, ["#/description"]),
+        ({"url": URL, "description": " "}, ["#/description"]),
         ({"url": URL, "types": ["OrderRefunded"]}, ["#/types/0"]),
         ({"url": URL, "types": ["OrderPlaced"] * (len(EVENT_TYPES) + 1)}, ["#/types"]),
         ({"url": URL, "types": "OrderPlaced"}, ["#/types"]),
