@@ -34,6 +34,9 @@ SHOW = text("""
     ORDER BY id
 """)
 
+ALONE = text("SELECT pg_advisory_xact_lock(hashtext('orderlog.webhooks'))")
+COUNT = text("SELECT count(*) FROM webhooks")
+
 # Without a cursor, an endpoint begins after all that is settled.
 END = text("""
     SELECT log_epoch() AS epoch, pg_snapshot_xmin(pg_current_snapshot())::text AS transaction_id, 0 AS position
@@ -125,7 +128,8 @@ def create(
     session: Session, url: str, description: str, types: Sequence[str], *, enabled: bool, after: Cursor | None = None
 ) -> Webhook:
     """With its `secret`, which is shown only now. Raises TooManyWebhooks, CursorOfAnotherLog."""
-    if len(list_webhooks(session)) >= MOST_ENDPOINTS:
+    session.execute(ALONE)  # or several might each be the last
+    if session.execute(COUNT).scalar_one() >= MOST_ENDPOINTS:
         raise TooManyWebhooks
     place = _place(session, after) if after else session.execute(END).one()._asdict()
     given = {"url": url, "description": description, "types": types, "enabled": enabled}

@@ -590,6 +590,19 @@ def test_everything_can_be_sent_again_and_a_new_endpoint_can_begin_at_the_beginn
     assert receiver.versions == {"A": [1, 2, 3, 4, 5] * 3}
 
 
+def test_of_endpoints_made_at_once_not_too_many_are_made(
+    sessions: Sessions, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoints, "MOST_ENDPOINTS", 1)
+    with ThreadPoolExecutor(1) as thread, sessions.begin() as session:
+        endpoints.create(session, receiver.url, "", [], enabled=True)
+        second = thread.submit(listen, sessions, receiver)
+        wait_for_lock(sessions)
+        session.commit()
+        with pytest.raises(endpoints.TooManyWebhooks):
+            second.result()
+
+
 def test_attempts_are_forgotten_after_thirty_days(sessions: Sessions, receiver: Receiver) -> None:
     listen(sessions, receiver)
     append_placed(sessions, "A", "B")
