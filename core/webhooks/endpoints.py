@@ -34,6 +34,14 @@ SHOW = text("""
     ORDER BY id
 """)
 
+# Orders by endpoint; what is parked at a disabled one is sent when it is enabled.
+PARKED = text("""
+    SELECT id, parked FROM webhooks CROSS JOIN LATERAL (
+        SELECT count(*) AS parked FROM webhook_orders WHERE webhook_id = webhooks.id AND next_attempt_at IS NULL
+    ) AS orders
+    WHERE enabled AND parked > 0 ORDER BY id
+""")
+
 ALONE = text("SELECT pg_advisory_xact_lock(hashtext('orderlog.webhooks'))")
 COUNT = text("SELECT count(*) FROM webhooks")
 
@@ -213,6 +221,15 @@ def deliveries(session: Session, webhook_id: str, *, before: UUID | None, limit:
 def failing_orders(session: Session, webhook_id: str, limit: int) -> list[dict[str, Any]]:
     """Those that are parked, then those that are tried again; longest first."""
     return [row._asdict() for row in session.execute(FAILING, {"id": webhook_id, "limit": limit})]
+
+
+def parked(session: Session) -> dict[str, int]:
+    """How many orders wait for somebody to retry, by the id of the endpoint; those that have some."""
+    return {row.id: row.parked for row in session.execute(PARKED)}
+
+
+def parked_line(webhook_id: str, orders: int) -> str:
+    return f"webhook {webhook_id}: {orders} orders are parked; `flask webhooks retry {webhook_id}` sends them"
 
 
 def _place(session: Session, after: Cursor) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from core.projection.status import OVERDUE, holders, last_catch_up, seconds_held
 from core.read_models.wiring import PROJECTORS
 from core.safe_errors import DATABASE_ERRORS, describe, original
 from core.settings import is_redis
+from core.webhooks import endpoints
 from core.webhooks.delivering import seconds_since_dispatch
 from webapp.database import db, has_replica, migrate, read_sessions, sessions
 
@@ -155,7 +156,7 @@ def _webhooks(session: Session) -> str:
     seconds = seconds_since_dispatch(session)
     if seconds > OVERDUE:
         return f"events were last sent to webhooks {seconds:.0f} s ago; see that webhooks runs"
-    return OK
+    return "; ".join(endpoints.parked_line(*each) for each in endpoints.parked(session).items()) or OK
 
 
 def _catch_up(session: Session) -> str:

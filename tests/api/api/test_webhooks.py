@@ -323,6 +323,10 @@ def test_flask_webhooks_lists_shows_and_retries(
         deliver_all(sessions)
         run(sessions, "UPDATE webhook_orders SET next_attempt_at = NULL")
 
+        parked = f"webhook {webhook['id']}: 1 orders are parked; `flask webhooks retry {webhook['id']}` sends them"
+        assert runner.invoke(args=["status"]).output.splitlines()[-1] == parked
+        assert read(client.get("/readyz"))["checks"]["webhooks"] == parked
+        assert read(client.get("/readyz"))["status"] == "degraded"
         line = f"{webhook['id']}  {receiver.url}: enabled; 1 orders wait, 0 fail, 1 are parked\n"
         assert told("list") == line
         assert '"parked": 1' in told("list", "--json")
