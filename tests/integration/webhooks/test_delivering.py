@@ -603,6 +603,40 @@ def test_of_endpoints_made_at_once_not_too_many_are_made(
             second.result()
 
 
+def in_flight(sessions: Sessions, receiver: Receiver, webhook_id: str, change: Callable[[Session], object]) -> None:
+    """Send one of the endpoint's events, and change the endpoint before it is answered."""
+    release = threading.Event()
+    slow(receiver, release)
+    with ThreadPoolExecutor(1) as threads:
+        sent = threads.submit(send, sessions, webhook_id)
+        wait_until(lambda: receiver.got)
+        with sessions.begin() as session:
+            change(session)
+        release.set()
+        assert sent.result()
+
+
+def test_an_endpoint_can_be_deleted_while_an_event_is_in_flight(sessions: Sessions, receiver: Receiver) -> None:
+    webhook_id = listen(sessions, receiver)
+    append(sessions, LIFE, order_id="A")
+    dispatch(sessions)
+    in_flight(sessions, receiver, webhook_id, lambda session: endpoints.remove(session, webhook_id))
+    assert deliver_all(sessions) == 0
+    assert receiver.versions == {"A": [1]}
+    assert value(sessions, "SELECT count(*) FROM webhook_orders") == 0
+
+
+def test_an_endpoint_can_get_another_url_while_an_event_is_in_flight(sessions: Sessions, receiver: Receiver) -> None:
+    webhook_id = listen(sessions, receiver)
+    append(sessions, LIFE, order_id="A")
+    dispatch(sessions)
+    moved = {"url": f"{receiver.url}/new"}
+    in_flight(sessions, receiver, webhook_id, lambda session: endpoints.change(session, webhook_id, moved))
+    assert deliver_all(sessions) == 4
+    assert receiver.versions == {"A": [1, 2, 3, 4, 5]}
+    assert [got.path for got in receiver.got] == ["/hook"] + ["/hook/new"] * 4
+
+
 def test_attempts_are_forgotten_after_thirty_days(sessions: Sessions, receiver: Receiver) -> None:
     listen(sessions, receiver)
     append_placed(sessions, "A", "B")
