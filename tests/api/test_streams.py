@@ -22,7 +22,7 @@ from uuid_utils import uuid7
 
 from core.api_keys import Scope
 from core.command_handler import ConcurrentChange, OrderCommandHandler
-from core.event_sourcing.feed import Cursor, encode
+from core.event_sourcing.feed import MOST_LOOKED_AT, Cursor, encode
 from core.event_sourcing.postgres_store import stores
 from local.servers import PostgresServer, ValkeyServer
 from tests.conftest import make_app
@@ -177,6 +177,19 @@ def test_a_quiet_stream_sends_comments_and_where_it_is(web: WebServer) -> None:
             sent = await anext(stream)
         page = json.loads(web.client.get(f"/events?after={sent.last_id}").data)
         assert (sent.event, page["events"]) == ("", []), order_id
+
+    in_a_stream(web, talk, "type=OrderShipped")
+
+
+def test_a_stream_that_wants_little_of_a_long_past_says_how_far_it_is(web: WebServer, sessions: Sessions) -> None:
+    place_many(sessions, 3 * MOST_LOOKED_AT)
+
+    async def talk(stream: AsyncGenerator[Sent]) -> None:
+        await anext(stream)
+        for passed in (MOST_LOOKED_AT, 2 * MOST_LOOKED_AT):  # the end is further on
+            sent = await anext(stream)
+            [following] = json.loads(web.client.get(f"/events?limit=1&after={sent.last_id}").data)["events"]
+            assert (sent.event, following["id"]) == ("", f"FILL-{passed + 1}/1")
 
     in_a_stream(web, talk, "type=OrderShipped")
 

@@ -104,7 +104,7 @@ def stream_events() -> ResponseReturnValue:
     after, matching = headers.last_event_id() or query.after or feed.START, query.matching()
     with sessions().begin() as session:
         page = read_feed(driver_connection(session), after, streams.PAGE, matching)
-    text = "".join(streams.message(event, event.cursor) for event in page.events)
+    text = streams.text_of(page, after)
     open_stream = request.environ.get(streams.OPEN_STREAM)
     if open_stream is not None and request.method == "GET":
         open_stream(page.next_cursor, matching, g.get("api_key_id"))

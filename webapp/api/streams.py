@@ -23,7 +23,7 @@ from core import api_keys
 from core.database import connection_arguments, driver_connection, has_pooler
 from core.event_sourcing.cloud_events import cloud_event
 from core.event_sourcing.codec import UnknownEventType
-from core.event_sourcing.feed import Cursor, CursorOfAnotherLog, FeedEvent, FeedFilter, encode, read_feed
+from core.event_sourcing.feed import Cursor, CursorOfAnotherLog, FeedEvent, FeedFilter, FeedPage, encode, read_feed
 from core.projection.announcements import listen
 from core.safe_errors import DATABASE_ERRORS, describe
 from webapp.api.waiting import LISTENER, RECONNECT_SECONDS
@@ -69,6 +69,17 @@ class Stream:
 def message(event: FeedEvent, cursor: Cursor) -> str:
     """JSON text has no line ends. Raises UnknownEventType."""
     return f"id: {encode(cursor)}\nevent: {event.event_type}\ndata: {cloud_event(event)}\n\n"
+
+
+def passed(cursor: Cursor) -> str:
+    """An id alone is no event; by it a client that wants few of them comes back to where it is."""
+    return f":\nid: {encode(cursor)}\n\n"
+
+
+def text_of(page: FeedPage, after: Cursor) -> str:
+    """Its events; without any, how far it has come. Raises UnknownEventType."""
+    text = "".join(message(event, event.cursor) for event in page.events)
+    return text or (passed(page.next_cursor) if page.next_cursor > after else "")
 
 
 class Streams:
@@ -141,8 +152,8 @@ class Streams:
             reached = max(stream.cursor, self._cursor or stream.cursor)
             if new:
                 text = b"".join(text for _, text in new)
-            else:  # an id alone is no event; by it a client that wants few of them comes back to where it is
-                text = f":\nid: {encode(reached)}\n\n".encode() if reached > stream.cursor else b":\n\n"
+            else:
+                text = passed(reached).encode() if reached > stream.cursor else b":\n\n"
             stream.cursor = new[-1][0] if new else reached
             await _send(send, text)
 
@@ -150,8 +161,7 @@ class Streams:
         """The next one, how far it goes, and whether it is the last; in a thread."""
         with self._app.app_context(), sessions().begin() as session:
             page = read_feed(driver_connection(session), stream.cursor, PAGE, stream.matching)
-        text = "".join(message(event, event.cursor) for event in page.events)
-        return text.encode(), page.next_cursor, page.at_end
+        return text_of(page, stream.cursor).encode(), page.next_cursor, page.at_end
 
     async def _key_ends(self, stream: Stream) -> None:
         """Returns when the key has been revoked or has expired."""
