@@ -304,7 +304,11 @@ def _note(session: Session, taken: Taken, answer: Answer, began: datetime, secon
         if session.execute(DONE, reached).one_or_none() is None:
             session.execute(ADVANCE, reached)
         return
-    failed = {**ours, "error": answer.error or f"answered {answer.status}", "pause": max(pause(taken.attempts + 1), answer.retry_after)}
+    failed = {
+        **ours,
+        "error": answer.error or f"answered {answer.status}",
+        "pause": max(pause(taken.attempts + 1), answer.retry_after),
+    }
     postponed = session.execute(POSTPONE, failed).one_or_none()
     if postponed is not None and postponed.parked:
         logger.error("Parked: webhook %s does not take order %s version %d.", taken.webhook_id, order_id, version)

@@ -58,8 +58,8 @@ DELETE = text("DELETE FROM webhooks WHERE id = :id")
 # Those that sign beside the newest: a receiver may have any of them.
 ROTATE = text(f"""
     UPDATE webhooks
-    SET previous_secret = concat_ws(' ', secret, array_to_string(
-            (CASE WHEN previous_until > now() THEN string_to_array(previous_secret, ' ') END)[1:{MOST_SECRETS - 2}], ' ')),
+    SET previous_secret = concat_ws(' ', secret, CASE WHEN previous_until > now()
+            THEN array_to_string((string_to_array(previous_secret, ' '))[1:{MOST_SECRETS - 2}], ' ') END),
         previous_until = now() + interval '24 hours', secret = :secret, updated_at = now()
     WHERE id = :id
 """)

@@ -352,8 +352,8 @@ OPERATIONS = (
         redeliver,
         "Send events again",
         Answer(status=202, description="They will be sent.", media_types=()),
-        description="One event of a type that it wants and, if later ones of its order wait, all up to the last of these;"
-        " or all that follow a cursor of the feed.",
+        description="One event of a type that it wants, with all up to the last that waits if later ones of its order"
+        " do; or all that follow a cursor of the feed.",
         body=RedeliverBody,
         example={"event_id": f"{fields.EXAMPLE_ORDER_ID}/2"},
         problems=(problems.WEBHOOK_NOT_FOUND, problems.EVENT_NOT_FOUND, problems.CURSOR_OF_ANOTHER_LOG),
