@@ -15,7 +15,7 @@ help: ## list the commands
 run: install-run ## start everything here in the foreground; Ctrl-C stops it
 	@$(BIN)/python -m local
 
-test: install-dev lint ## lint, then run all but the long tests on real servers; TESTS=tests/unit runs a part, PROCESSES=1 one by one, POOLER=pgbouncer by way of one
+test: install-dev lint ## lint, then run all but the long tests on real servers; TESTS=tests/unit runs a part, PROCESSES=1 one by one, POOLER=pgbouncer goes through PgBouncer
 	@TEST_POOLER=$(POOLER) $(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=loadfile --no-loadscope-reorder $(TESTS)
 
 drill: install-dev ## the long tests: break the whole stack under load, and prove that nothing was lost; SIZE=short, BROKER=rabbitmq, POOLER=pgbouncer

@@ -1,5 +1,5 @@
--- The role that the service runs under: web, worker, beat, and the commands catch-up, events, parked, rebuild, status,
--- verify.
+-- The role that the service runs under: web, worker, webhooks, beat, and the commands catch-up, events, parked, rebuild,
+-- status, verify, webhooks.
 -- It adds events and reads them; it can change none, nor switch off the triggers that refuse it. It cannot make keys.
 --
 -- Run it as the owner of the tables, the role that runs `flask db upgrade`, after each upgrade; again does no harm:
