@@ -45,7 +45,7 @@ class Shop:
         self.disorder: list[str] = []
         self.versions: dict[str, int] = defaultdict(int)
         self.status: dict[str, str] = {}
-        self.amount: dict[str, Decimal] = {}
+        self.amount: dict[str, Decimal] = defaultdict(Decimal)
 
     def take(self, handler: BaseHTTPRequestHandler) -> None:
         if self.trouble is not None:
