@@ -1,9 +1,10 @@
 """All facts in the life of an order. Amounts are Decimal with two places; times are UTC and aware."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,18 +48,44 @@ ItemChange = OrderItemAdded  # what changes items and nothing else of the order
 OrderEvent = OrderPlaced | OrderItemAdded | OrderConfirmed | OrderCancelled | OrderShipped
 
 
+class Sentences(NamedTuple):
+    """The event for a person to read, in each language of the console."""
+
+    en: str
+    ja: str
+
+
 def sentence(event: OrderEvent) -> str:
-    """The event for a person to read, as the audit trail shows it."""
+    """As the audit trail shows it."""
+    return sentences(event).en
+
+
+def sentences(event: OrderEvent, money: Callable[[Decimal], str] = "{:,}".format) -> Sentences:
+    """`money` writes an amount."""
     match event:
         case OrderPlaced():
-            return f"Order placed for {event.customer_name}, total amount {event.total_amount:,}."
+            name, amount = event.customer_name, money(event.total_amount)
+            return Sentences(
+                en=f"Order placed for {name}, total amount {amount}.",
+                ja=f"{name}の注文を受け付けました。合計金額は{amount}です。",
+            )
         case OrderItemAdded():
-            return f"{event.quantity} x {event.product_name} at {event.unit_price:,} added."
+            name, amount = event.product_name, money(event.unit_price)
+            return Sentences(
+                en=f"{event.quantity} x {name} at {amount} added.",
+                ja=f"{name}（{amount}）を{event.quantity}個追加しました。",
+            )
         case OrderConfirmed():
-            return "Order confirmed."
+            return Sentences(en="Order confirmed.", ja="注文を確定しました。")
         case OrderCancelled():
-            return f"Order cancelled: {event.reason}."
+            return Sentences(
+                en=f"Order cancelled: {event.reason}.",
+                ja=f"注文をキャンセルしました。理由：{event.reason}",
+            )
         case OrderShipped():
-            return f"Order shipped under tracking number {event.tracking_number}."
+            return Sentences(
+                en=f"Order shipped under tracking number {event.tracking_number}.",
+                ja=f"発送しました。追跡番号：{event.tracking_number}",
+            )
         case _:
             assert_never(event)
