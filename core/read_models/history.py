@@ -1,6 +1,6 @@
 """An order's past: its audit trail, and the details as they were, folded by the read model's own code."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from core.database import driver_connection
 from core.event_sourcing.codec import encode
 from core.event_sourcing.event_store import RecordedEvent
-from core.event_sourcing.postgres_store import PostgresEventStore
+from core.event_sourcing.postgres_store import LAST_VERSION, PostgresEventStore
 from core.event_sourcing.tables import events
 from core.orders.errors import OrderNotFound
 from core.orders.events import sentence
@@ -61,20 +61,42 @@ class AuditEntry:
     changes: tuple[Change, ...]
 
 
+class Told(NamedTuple):
+    """One event and what it changed."""
+
+    recorded: RecordedEvent
+    changes: tuple[Change, ...]
+
+
 def audit_trail(session: Session, order_id: str, *, after: int, limit: int) -> tuple[list[AuditEntry], int | None]:
     """A page of the events after this version, and the version where it ends if more follow. Raises OrderNotFound."""
-    last, entries = after + limit, list[AuditEntry]()
+    last = after + limit
+    stream = _stream(session, order_id, until=last + 1)
+    entries = [_entry(*told) for told in _told(stream[:last], after)]
+    return entries, last if len(stream) > last else None
+
+
+def story(session: Session, order_id: str) -> list[Told]:
+    """All of the order's events, oldest first. Raises OrderNotFound."""
+    return list(_told(_stream(session, order_id, until=LAST_VERSION), after=0))
+
+
+def details_after(story: Sequence[Told]) -> OrderDetails:
+    """The order after these events of its story."""
+    [details] = fold(DETAILS, [told.recorded for told in story]).values()
+    return details
+
+
+def _told(stream: Sequence[RecordedEvent], after: int) -> Iterator[Told]:
+    """The events after this version, with what they changed; the stream begins with the first."""
     row, before = None, Shown({}, [])
-    for recorded in _stream(session, order_id, until=last + 1):
-        if recorded.version > last:
-            return entries, last
+    for recorded in stream:
         row = advance(DETAILS, row, recorded)
         if recorded.version >= after:
             now = Shown.of(row)
             if recorded.version > after:
-                entries.append(_entry(recorded, _changes(before, now)))
+                yield Told(recorded, _changes(before, now))
             before = now
-    return entries, None
 
 
 def difference(session: Session, order_id: str, one: int, other: int) -> tuple[Change, ...]:

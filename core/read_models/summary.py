@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Index, func, select, text, tuple_
+from sqlalchemy import ColumnElement, FromClause, Index, Select, func, select, text, tuple_
 from sqlalchemy.orm import Session
 
 from core.event_sourcing.event_store import RecordedEvent
@@ -51,11 +52,12 @@ class OrderFilter:
     placed_from: datetime | None = None
     placed_to: datetime | None = None
     min_total_amount: Decimal | None = None
+    max_total_amount: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PageEnd:
-    """Where a page of the list ended: the last order shown on it."""
+    """Where a page of the list ended: the last order shown on it. Or where it began: the first."""
 
     placed_at: datetime
     order_id: str
@@ -74,6 +76,22 @@ def list_orders(
     if after is not None:
         query = query.where(tuple_(rows.c.placed_at, rows.c.order_id) < tuple_(after.placed_at, after.order_id))
     query = query.order_by(rows.c.placed_at.desc(), rows.c.order_id.desc()).limit(limit + 1)
+    return _page(session, query, limit)
+
+
+def list_orders_before(
+    session: Session, *, matching: OrderFilter, before: PageEnd, limit: int
+) -> tuple[list[OrderHeader], PageEnd | None]:
+    """The page that ends just before this order, newest placed first, and where it begins if more orders precede."""
+    rows = order_summaries
+    query = select(rows).where(*_conditions(rows, matching))
+    query = query.where(tuple_(rows.c.placed_at, rows.c.order_id) > tuple_(before.placed_at, before.order_id))
+    query = query.order_by(rows.c.placed_at, rows.c.order_id).limit(limit + 1)
+    page, begin = _page(session, query, limit)
+    return page[::-1], begin
+
+
+def _page(session: Session, query: Select[Any], limit: int) -> tuple[list[OrderHeader], PageEnd | None]:
     found = [OrderHeader(*row) for row in session.execute(query)]
     page = found[:limit]
     return page, PageEnd(page[-1].placed_at, page[-1].order_id) if len(found) > limit else None
@@ -91,3 +109,5 @@ def _conditions(rows: FromClause, matching: OrderFilter) -> Iterator[ColumnEleme
         yield rows.c.placed_at < matching.placed_to
     if matching.min_total_amount is not None:
         yield rows.c.total_amount >= matching.min_total_amount
+    if matching.max_total_amount is not None:
+        yield rows.c.total_amount <= matching.max_total_amount

@@ -107,7 +107,7 @@ def _event_type(text: str) -> str:
     return text
 
 
-def _status(text: str) -> str:
+def status_of(text: str) -> str:
     if text not in STATUSES:
         raise InvalidValue("status", f"must be one of {', '.join(STATUSES)}")
     return text
@@ -164,7 +164,7 @@ LeastAmount = Annotated[
     PlainValidator(_least_amount),
     described(AMOUNT, "Money, exact to two decimal places.", Decimal("80000.00")),
 ]
-OfStatus = Annotated[str, PlainValidator(_status), described(STATUS, "Orders in this state.", "pending")]
+OfStatus = Annotated[str, PlainValidator(status_of), described(STATUS, "Orders in this state.", "pending")]
 PageSize = Annotated[
     int,
     BeforeValidator(_page_size),
