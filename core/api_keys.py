@@ -138,6 +138,16 @@ def authenticate(session: Session, text: str, *, now: datetime) -> ApiKey:
     return key
 
 
+def find(session: Session, key_id: str, *, now: datetime) -> ApiKey:
+    """The key with this id. Raises UnknownKey, RevokedKey, ExpiredKey."""
+    row = session.execute(select(api_keys).where(api_keys.c.id == key_id)).one_or_none()
+    if row is None:
+        raise UnknownKey
+    key = _key(row)
+    key.require_valid(now)
+    return key
+
+
 def is_valid(session: Session, key_id: str, *, now: datetime) -> bool:
     """Whether the key still opens what it has opened."""
     stored = api_keys.c

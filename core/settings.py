@@ -12,7 +12,7 @@ from limits import parse_many
 
 from core.orders.values import MAX_ITEMS
 from core.urls import POSTGRESQL, RABBITMQ, REDIS, UnusableUrl, parameters, refuse_unheeded, scheme_of
-from core.weak_secrets import WeakSecret, is_loopback, refuse_weak_login, refuse_weak_url
+from core.weak_secrets import WeakSecret, is_loopback, refuse_weak_key, refuse_weak_login, refuse_weak_url
 
 
 class MissingSetting(Exception):
@@ -33,6 +33,7 @@ PORT = r"([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])"
 PROCESSES = r"[1-9]\d?", "a number of processes from 1 to 99"
 MOST_STREAMS = r"\d{1,4}", "a whole number of streams from 0 to 9999"
 ITEMS = r"[1-9]\d{0,4}", "a whole number of items from 1 to 99999"
+CURRENCY = r"[A-Z]{3}", "three capital letters of ISO 4217, such as JPY or EUR"
 PROXIES = r"[0-9]", "how many proxies stand before the service, 0 to 9"
 
 GENEROUS = "6000/minute"
@@ -118,7 +119,8 @@ class Settings:
 class WebSettings:
     """Where the API listens, who may call it and how often, how long a request may take, and how large an order is.
 
-    `rate_limit` is None for no limit; times are in seconds."""
+    `rate_limit` is None for no limit; times are in seconds. `secret_key` signs the console's cookies, and `currency` is
+    that of its amounts."""
 
     host: str = "127.0.0.1"
     port: str = "8000"
@@ -133,6 +135,8 @@ class WebSettings:
     pool_timeout: float = 2.0
     max_items: int = MAX_ITEMS
     streams: int = 200
+    secret_key: str | None = None
+    currency: str = "JPY"
 
     @classmethod
     def load(cls, environment: Mapping[str, str] = os.environ) -> "WebSettings":
@@ -156,6 +160,8 @@ class WebSettings:
             pool_timeout=float(number("POOL_TIMEOUT", environment, "2", *SECONDS)),
             max_items=int(number("MAX_ITEMS", environment, str(MAX_ITEMS), *ITEMS)),
             streams=int(number("STREAMS", environment, "200", *MOST_STREAMS)),
+            secret_key=_secret_key(environment.get("SECRET_KEY") or None),
+            currency=number("CURRENCY", environment, "JPY", *CURRENCY),
         )
 
 
@@ -224,6 +230,15 @@ def _rate_limit(text: str) -> str | None:
     except ValueError as error:
         raise WrongSetting(f"RATE_LIMIT is {text!r}; it must be off, or like 100/second or {GENEROUS}.") from error
     return text
+
+
+def _secret_key(key: str | None) -> str | None:
+    try:
+        if key is not None:
+            refuse_weak_key("SECRET_KEY", key)
+    except WeakSecret as error:
+        raise WrongSetting(str(error)) from error
+    return key
 
 
 def number(name: str, environment: Mapping[str, str], default: str, pattern: str, meaning: str) -> str:

@@ -6,6 +6,7 @@ from ipaddress import ip_address
 from core.urls import POSTGRESQL, REDIS, parameters, scheme_of
 
 SHORTEST = 8
+SHORTEST_KEY = 32  # of a key that signs: whoever has something signed can try as many as they like
 WELL_KNOWN = {
     "12345678", "123456789", "1234567890", "changeit", "changeme", "change-me", "orderlog", "passw0rd", "password",
     "password1", "postgres", "postgresql", "qwertyui", "rabbitmq", "secret123", "supersecret", "testtest",
@@ -63,6 +64,12 @@ def refuse_weak_login(name: str, login: str) -> None:
             f"{name} must be user:password, with a random password of {SHORTEST} characters or more that is not a"
             " common one."
         )
+
+
+def refuse_weak_key(name: str, key: str) -> None:
+    """Raises WeakSecret for a key that signs and is short, or of a few characters only."""
+    if len(key) < SHORTEST_KEY or len(set(key)) < SHORTEST:
+        raise WeakSecret(f"{name} must be {SHORTEST_KEY} random characters or more: `openssl rand -hex 32` makes them.")
 
 
 def _proven_otherwise(scheme: str, said: Mapping[str, str], environment: Mapping[str, str]) -> bool:

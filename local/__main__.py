@@ -17,7 +17,7 @@ from typing import TypeVar
 import psycopg
 
 from local import probes
-from local.choices import Choices, claim, flower_login
+from local.choices import Choices, claim, flower_login, secret_key
 from local.program import Program, procfile, stop
 from local.servers import CannotStart, PostgresServer, Server, ValkeyServer, write_secret
 from local.supervisor import Supervisor
@@ -35,6 +35,7 @@ LOCAL_SETTINGS = {"ORDERLOG_AUTH": "off", "LOG_FORMAT": "plain"}
 READY = """
 Orderlog is running.
 
+  Console  http://127.0.0.1:{port}/console
   API      http://127.0.0.1:{port}
   Keys     {keys}
   Flower   http://127.0.0.1:{flower_port}   (user {user}, password {password})
@@ -147,6 +148,7 @@ class LocalRun:
             "PORT": str(self._choices.port),
             "FLOWER_PORT": str(self._choices.flower_port),
             "FLOWER_BASIC_AUTH": flower_login(self._choices.data_dir),
+            "SECRET_KEY": os.environ.get("SECRET_KEY") or secret_key(self._choices.data_dir),
             **{name: os.environ.get(name) or value for name, value in LOCAL_SETTINGS.items()},
             **urls,
         }

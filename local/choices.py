@@ -97,6 +97,15 @@ def _links_to(path: Path) -> Iterator[Path]:
             way = way.resolve()
 
 
+def secret_key(data_dir: Path) -> str:
+    """What signs the console's cookies, made once per data folder."""
+    file = data_dir / "console.json"
+    if not file.exists():
+        write_secret(file, json.dumps({"secret_key": secrets.token_hex(32)}))
+    key: str = json.loads(file.read_text())["secret_key"]
+    return key
+
+
 def flower_login(data_dir: Path) -> str:
     """`user:password`, made once per data folder."""
     file = data_dir / "flower.json"

@@ -3,12 +3,13 @@
 import hashlib
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Final, Literal
 
 from flask import Flask, current_app, g, request
+from sqlalchemy.orm import Session
 from werkzeug.exceptions import NotFound
 
 from core import api_keys
@@ -18,6 +19,9 @@ from core.weak_secrets import is_loopback
 from webapp.database import sessions
 
 OPEN: Final = "open"  # said instead of a scope by what needs no key
+SESSION: Final = "session"  # and by the console's pages, which look at the key themselves (webapp/console/sign_in.py)
+
+Needed = Scope | Literal["open", "session"]
 
 CACHE = "orderlog-key-cache"
 CACHE_SECONDS = 0.5  # how long a revoked key may still work
@@ -56,7 +60,7 @@ class FromAnotherSite(Exception):
 
 
 class KeyCache:
-    """Keys that were good a moment ago, by the hash of their text; it saves a query for most requests."""
+    """Keys that were good a moment ago, by the hash of their text or by their id. That saves most queries."""
 
     def __init__(self) -> None:
         self._found: dict[bytes, tuple[ApiKey, float]] = {}
@@ -64,26 +68,33 @@ class KeyCache:
     def authenticate(self, text: str, now: datetime) -> ApiKey:
         """Raises KeyRefused."""
         digest = hashlib.sha256(text.encode()).digest()
-        key, until = self._found.get(digest, (None, 0.0))
+        return self._get(digest, lambda session: api_keys.authenticate(session, text, now=now), now)
+
+    def find(self, key_id: str, now: datetime) -> ApiKey:
+        """The key with this id, whose text somebody has shown before. Raises KeyRefused."""
+        return self._get(key_id.encode(), lambda session: api_keys.find(session, key_id, now=now), now)
+
+    def _get(self, name: bytes, ask: Callable[[Session], ApiKey], now: datetime) -> ApiKey:
+        key, until = self._found.get(name, (None, 0.0))
         if key is not None and time.monotonic() < until:
             key.require_valid(now)
             return key
         asked = time.monotonic()
         with sessions().begin() as session:
-            key = api_keys.authenticate(session, text, now=now)
+            key = ask(session)
         if len(self._found) >= MOST_CACHED:
             self._found.clear()
-        self._found[digest] = (key, asked + CACHE_SECONDS)
+        self._found[name] = (key, asked + CACHE_SECONDS)
         return key
 
 
-def init_app(app: Flask, scopes: Mapping[str, Scope | Literal["open"]], *, required: bool) -> None:
+def init_app(app: Flask, scopes: Mapping[str, Needed], *, required: bool) -> None:
     """`scopes` has every endpoint; one that is missing answers 404, whatever the key."""
     app.extensions[CACHE] = KeyCache()
     app.before_request(partial(_require_key, scopes) if required else _require_this_machine)
 
 
-def _require_key(scopes: Mapping[str, Scope | Literal["open"]]) -> None:
+def _require_key(scopes: Mapping[str, Needed]) -> None:
     """Raises MissingKey, KeyRefused, MissingScope. A path without a route needs no key: its answer is 404 or 405."""
     g.actor = ANONYMOUS
     if request.endpoint is None:
@@ -91,13 +102,17 @@ def _require_key(scopes: Mapping[str, Scope | Literal["open"]]) -> None:
     needed = scopes.get(request.endpoint)
     if needed is None:
         raise NotFound
-    if needed == OPEN:
+    if needed in (OPEN, SESSION):
         return
-    cache: KeyCache = current_app.extensions[CACHE]
-    key = cache.authenticate(_bearer(), utc_now())
+    key = key_cache().authenticate(_bearer(), utc_now())
     if needed not in key.scopes:
-        raise MissingScope(needed)
+        raise MissingScope(Scope(needed))
     g.actor, g.api_key_id = key.name, key.id
+
+
+def key_cache() -> KeyCache:
+    found: KeyCache = current_app.extensions[CACHE]
+    return found
 
 
 def _bearer() -> str:

@@ -26,10 +26,16 @@ def answer(error: Exception) -> Response:
     """The problem document of this error (RFC 9457)."""
     if isinstance(error, InvalidValue):
         error = InvalidRequest([(f"#/{error.field}", error.detail)])
-    problem = next(PROBLEM_OF[kind] for kind in type(original(error)).__mro__ if kind in PROBLEM_OF)
-    _log(problem, error)
+    problem = problem_of(error)
     body = current_app.json.dumps(problem.document(error))
     return Response(body, problem.status, problem.headers(error), content_type="application/problem+json")
+
+
+def problem_of(error: Exception) -> Problem:
+    """Which it is; what somebody should look into is logged."""
+    problem = next(PROBLEM_OF[kind] for kind in type(original(error)).__mro__ if kind in PROBLEM_OF)
+    _log(problem, error)
+    return problem
 
 
 def _log(problem: Problem, error: Exception) -> None:
