@@ -7,7 +7,7 @@ DRILLS ?= tests/drills $(if $(BROKER),,tests/e2e/test_benchmarks.py)
 PROCESSES ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help run test drill bench soak growth keep recipes lint format lock sbom contract clean install-run install-bench install-dev
+.PHONY: help run test drill bench soak growth keep recipes lint format lock sbom translations contract clean install-run install-bench install-dev
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
@@ -56,6 +56,9 @@ COMPILE := pip compile pyproject.toml --quiet --upgrade --extra local --universa
 
 sbom: install-dev ## write dist/orderlog.cdx.json: all that a run consists of, in CycloneDX
 	@$(BIN)/python -m local.sbom
+
+translations: install-dev ## bring the console's messages up to its pages, and compile them
+	@$(BIN)/python -m webapp.console
 
 contract: install-dev ## write docs/openapi.json; its diff is reviewed for what breaks clients
 	@$(BIN)/python -m webapp.contract

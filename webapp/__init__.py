@@ -10,7 +10,7 @@ from werkzeug.routing import BaseConverter
 from core import logs
 from core.orders import values
 from core.settings import MissingSetting, Settings, WebSettings, WrongSetting
-from webapp import cli, database, operations
+from webapp import cli, console, database, operations
 from webapp.api import commands, waiting
 from webapp.api.json_text import ExactJson
 from webapp.contract import pages
@@ -48,8 +48,11 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         AUTH=web.auth,
         RATE_LIMIT=web.rate_limit,
         MAX_ITEMS=web.max_items,
+        SECRET_KEY=web.secret_key or (console.local_secret(settings.database_url) if not web.auth else None),
+        CURRENCY=web.currency,
         READINESS_SECONDS=KEPT_SECONDS,
     )
+    app.config.from_mapping(console.configuration(https_only=web.https_only))
     app.config.update(config or {})
     if not app.testing:
         logs.configure(settings.log_format, settings.log_level)
@@ -62,7 +65,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.extensions[READINESS] = Readiness(app.config["READINESS_SECONDS"])
     database.init_app(app)
     _guard(app, web)
-    for part in (error_handlers, cli, operations):
+    for part in (error_handlers, cli, operations, console):
         part.init_app(app)
     return app
 
@@ -80,6 +83,7 @@ def _guard(app: Flask, web: WebSettings) -> None:
     if limit:
         rate_limits.limit_addresses(app, limits, proxies=web.trusted_proxies, probes=probes)
     scopes = {operation.name: operation.scope for operation in OPERATIONS}
-    auth.init_app(app, {**scopes, pages.STYLE_SHEET: OPEN}, required=app.config["AUTH"])
+    needed = {**scopes, pages.STYLE_SHEET: OPEN, **console.NEEDED}
+    auth.init_app(app, needed, required=app.config["AUTH"])
     if limit:
         rate_limits.limit_keys(app, limits)

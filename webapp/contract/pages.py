@@ -16,6 +16,7 @@ from webapp.gate.auth import OPEN
 from webapp.problems.catalogue import PROBLEMS
 
 OPERATIONS_SHOWN = "orderlog-operations"
+CONSOLE = "/console"
 STYLE_SHEET = "style_sheet"  # the endpoint: a part of the pages, and no operation
 
 # Scripts may come from here alone, and there are none.
@@ -26,7 +27,8 @@ CONTENT_SECURITY_POLICY = (
 
 
 class Start(BaseModel):
-    """`links` has the path of each operation that needs neither a body nor an id, by its operationId."""
+    """`links` has the path of each operation that needs neither a body nor an id, by its operationId; and the console,
+    which is for people."""
 
     links: dict[str, str]
 
@@ -37,10 +39,10 @@ def show_start() -> ResponseReturnValue:
     if best_answer("application/json", "text/html") == "text/html":
         info = document(current_app.extensions[OPERATIONS_SHOWN])["info"]
         example = current_app.json.dumps(operations["place_order"].example)
-        answer = _page(render_template("start.html", info=info, example=example))
+        answer = _page(render_template("start.html", info=info, example=example, console=CONSOLE))
     else:
         pages = [page for page in operations.values() if page.method == "get" and page.needs_no_value]
-        links = {page.name: page.path for page in pages}
+        links = {page.name: page.path for page in pages} | {"console": CONSOLE}
         answer = Response(current_app.json.dumps({"links": links}), content_type="application/json")
     answer.vary.add("Accept")
     return answer
@@ -101,7 +103,7 @@ OPERATIONS = (
                 description="Links, or a page.",
                 model=Start,
                 media_types=("application/json", "text/html"),
-                example={"links": {"list_orders": "/orders", "show_contract": "/openapi.json", "show_docs": "/docs"}},
+                example={"links": {"list_orders": "/orders", "show_docs": "/docs", "console": CONSOLE}},
             ),
         ),
     ),

@@ -1,0 +1,122 @@
+"""The reader's words for states and fields, and how amounts, numbers and times are written."""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from babel.numbers import format_currency, format_decimal
+from babel.units import format_unit
+from flask import current_app
+from flask_babel import LazyString, format_datetime, get_locale, lazy_gettext
+from markupsafe import Markup
+
+from core.event_sourcing.codec import encode
+from core.event_sourcing.event_store import RecordedEvent
+from core.orders.events import OrderEvent, sentences
+
+STATUS: Mapping[str, LazyString] = {
+    "pending": lazy_gettext("pending"),
+    "confirmed": lazy_gettext("confirmed"),
+    "shipped": lazy_gettext("shipped"),
+    "cancelled": lazy_gettext("cancelled"),
+}
+
+FIELD: Mapping[str, LazyString] = {
+    "order_id": lazy_gettext("Order"),
+    "customer_name": lazy_gettext("Customer"),
+    "status": lazy_gettext("Status"),
+    "total_amount": lazy_gettext("Total amount"),
+    "placed_at": lazy_gettext("Placed"),
+    "confirmed_at": lazy_gettext("Confirmed"),
+    "shipped_at": lazy_gettext("Shipped"),
+    "cancelled_at": lazy_gettext("Cancelled"),
+    "tracking_number": lazy_gettext("Tracking number"),
+    "cancel_reason": lazy_gettext("Reason"),
+    "items_total": lazy_gettext("Sum of items"),
+}
+
+UNITS = (
+    ("duration-day", timedelta(days=1)),
+    ("duration-hour", timedelta(hours=1)),
+    ("duration-minute", timedelta(minutes=1)),
+    ("duration-second", timedelta(seconds=1)),
+    ("duration-millisecond", timedelta(milliseconds=1)),
+)
+
+
+def amount(value: Decimal) -> str:
+    """In CURRENCY, in the reader's way. Decimals that are there are shown, even where the currency has none."""
+    has_decimals = value != value.to_integral_value()
+    currency = current_app.config["CURRENCY"]
+    return format_currency(value, currency, locale=get_locale(), currency_digits=not has_decimals)
+
+
+def money(value: Decimal) -> Markup:
+    """The amount, kept in one line."""
+    return Markup('<span class="money">{}</span>').format(amount(value))
+
+
+def number(value: int | Decimal) -> str:
+    return format_decimal(value, locale=get_locale())
+
+
+def moment(value: datetime) -> Markup:
+    """In UTC; the module writes it anew in the reader's zone."""
+    machine = value.isoformat().replace("+00:00", "Z")
+    return Markup('<time datetime="{}">{} UTC</time>').format(machine, format_datetime(value))
+
+
+def gap(value: timedelta) -> str:
+    """The two largest units, such as 2 hr 17 min."""
+    left, parts = max(value, timedelta(0)), list[str]()
+    for name, length in UNITS:
+        count, left = divmod(left, length)
+        if count or (name == UNITS[-1][0] and not parts):
+            parts.append(format_unit(count, name, length="short", locale=get_locale()))
+        if len(parts) == 2 or (parts and name == "duration-second"):
+            break
+    return " ".join(parts)
+
+
+def told(event: OrderEvent) -> str:
+    """The event as a sentence in the reader's language."""
+    said: str = getattr(sentences(event, amount), str(get_locale()))
+    return said
+
+
+def as_stored(recorded: RecordedEvent) -> str:
+    """The whole event as indented JSON."""
+    event_type, schema_version, data = encode(recorded.event)
+    whole: dict[str, Any] = {
+        "position": recorded.position,
+        "order_id": recorded.aggregate_id,
+        "version": recorded.version,
+        "event_type": event_type,
+        "schema_version": schema_version,
+        "occurred_at": recorded.occurred_at.isoformat(),
+        "data": dict(data),
+        "metadata": dict(recorded.metadata),
+    }
+    return json.dumps(whole, indent=2, ensure_ascii=False)
+
+
+def status_word(status: str) -> str:
+    return str(STATUS.get(status, status))
+
+
+def field_word(field: str) -> str:
+    return str(FIELD.get(field, field))
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "status_word": status_word,
+    "field_word": field_word,
+    "money": money,
+    "number": number,
+    "moment": moment,
+    "gap": gap,
+    "told": told,
+    "as_stored": as_stored,
+}
