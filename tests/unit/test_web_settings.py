@@ -78,3 +78,21 @@ def test_all_of_it_can_be_set() -> None:
         statement_timeout=0.5,
         pool_timeout=1.0,
     )
+
+
+@pytest.mark.parametrize("key", ["short", "a" * 64, "abcabc" * 10])
+def test_a_signing_key_that_can_be_guessed_is_refused(key: str) -> None:
+    with pytest.raises(WrongSetting, match=r"^SECRET_KEY must be 32 random characters or more") as no:
+        WebSettings.load({"SECRET_KEY": key})
+
+    assert key not in str(no.value)
+
+
+def test_a_signing_key_and_a_currency_can_be_set() -> None:
+    key = "0123456789abcdef0123456789abcdef"
+    settings = WebSettings.load({"SECRET_KEY": key, "CURRENCY": "EUR"})
+
+    assert (settings.secret_key, settings.currency) == (key, "EUR")
+    assert (WebSettings().secret_key, WebSettings().currency) == (None, "JPY")
+    with pytest.raises(WrongSetting, match=r"^CURRENCY is 'yen'"):
+        WebSettings.load({"CURRENCY": "yen"})

@@ -16,7 +16,7 @@ from webapp.gate.auth import MissingScope, key_cache
 
 IDLE_SECONDS = 30 * 60
 KEY_ID, LAST_SEEN = "key_id", "last_seen"
-PLACE_TO_GO = re.compile(r"/console(/[\w.~%-]+)*(\?[\w.~%&=+-]*)?", re.ASCII)
+PLACE_TO_GO = re.compile(r"/console(/[\w~-][\w.~-]*)*(\?[\w.~%&=+:-]*)?", re.ASCII)
 
 REFUSALS: Mapping[type[KeyRefused], LazyString] = {
     MalformedKey: lazy_gettext("This is not an API key: a key looks like ol_…_…, and has 84 characters."),

@@ -69,14 +69,14 @@ def moment(value: datetime) -> Markup:
 
 
 def gap(value: timedelta) -> str:
-    """The two largest units, such as 2 hr 17 min."""
-    left, parts = max(value, timedelta(0)), list[str]()
-    for name, length in UNITS:
+    """The largest unit and the next, such as 2 hr 17 min; below a minute, one alone."""
+    left = max(value, timedelta(0))
+    first = next((place for place, (_, length) in enumerate(UNITS) if left >= length), len(UNITS) - 1)
+    parts: list[str] = []
+    for name, length in UNITS[first : first + 2] if left >= timedelta(minutes=1) else UNITS[first : first + 1]:
         count, left = divmod(left, length)
-        if count or (name == UNITS[-1][0] and not parts):
+        if count or not parts:
             parts.append(format_unit(count, name, length="short", locale=get_locale()))
-        if len(parts) == 2 or (parts and name == "duration-second"):
-            break
     return " ".join(parts)
 
 

@@ -1,7 +1,8 @@
 // What the pages gain with scripts: times in the reader's zone, keys, the slider. Without it all of them work.
 
 const language = document.documentElement.lang;
-const inReadersZone = new Intl.DateTimeFormat(language, {
+const region = navigator.languages.find((tag) => tag.split("-")[0] === language) ?? language;
+const inReadersZone = new Intl.DateTimeFormat(region, {
   year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit",
   hourCycle: "h23", timeZoneName: "short",
 });
