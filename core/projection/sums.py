@@ -23,6 +23,13 @@ def by_key(session: Session, sums: Sums) -> Mapping[tuple[Any, ...], Row[Any]]:
     return {tuple(row[: len(sums.key)]): row for row in rows}
 
 
+def since(session: Session, sums: Sums, first: object) -> Sequence[Row[Any]]:
+    """The keys from this one on, in their order, with their sums; those that are all 0 are left out.
+
+    For sums by one column. Costs what there is from there on, however many keys lie before."""
+    return session.execute(_statements(sums)["since"], {"first": first}).all()
+
+
 def largest(session: Session, sums: Sums, column: str, number: int) -> Sequence[Row[Any]]:
     """So many keys with the largest sums in this column, largest first.
 
@@ -89,6 +96,15 @@ def _statements(sums: Sums) -> Mapping[str, TextClause]:
     read = f"SELECT {key}, {added} FROM {sums.table.name} GROUP BY {key} HAVING {not_zero}"
     return {
         "read": text(read),
+        # Each of the two indexes has its own part of the table.
+        "since": text(f"""
+            SELECT {key}, {added} FROM (
+                SELECT {key}, {names} FROM {sums.table.name} WHERE folded AND {sums.key[0]} >= :first
+                UNION ALL
+                SELECT {key}, {names} FROM {sums.table.name} WHERE NOT folded AND {sums.key[0]} >= :first
+            ) AS later
+            GROUP BY {key} HAVING {not_zero} ORDER BY {key}
+        """),
         "many": text(f"SELECT true FROM {sums.table.name} WHERE NOT folded OFFSET :few LIMIT 1"),
         "fold": text(f"""
             WITH changes AS (DELETE FROM {sums.table.name} WHERE NOT folded RETURNING *)
