@@ -28,9 +28,10 @@ MOST_LOOKED_AT = 10_000  # events that one page may pass over, so that a rare ty
 SETTLED_BELOW = "(SELECT log_epoch()), pg_snapshot_xmin(pg_current_snapshot())"
 
 AFTER = "(epoch, transaction_id, position) > (%(epoch)s, %(transaction_id)s::text::xid8, %(position)s)"
+BEFORE = "(epoch, transaction_id, position) < (%(epoch)s, %(transaction_id)s::text::xid8, %(position)s)"
 BELOW = "(epoch, transaction_id) < (%(end_epoch)s, %(end_id)s::text::xid8)"
 
-PLACE = "epoch, transaction_id, position"
+PLACE = ("epoch", "transaction_id", "position")
 
 # The versions of an order are in the order of the feed. OFFSET keeps PostgreSQL from going by the index of places
 # instead: it believes that hardly anything follows a cursor of the newest epoch.
@@ -48,6 +49,8 @@ COLUMNS = """
     epoch, transaction_id::text::bigint AS id,
     position, aggregate_id, version, event_type, event_data::text, metadata::text, occurred_at
 """
+
+FROM_POSITION = f"SELECT {COLUMNS} FROM events WHERE position >= %(position)s ORDER BY position LIMIT 1"
 
 
 class CursorOfAnotherLog(Exception):
@@ -133,6 +136,7 @@ class FeedFilter:
     order_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    correlation_id: str | None = None
 
     def conditions(self) -> str:
         """In SQL, but for the order's, by which events are found."""
@@ -140,8 +144,19 @@ class FeedFilter:
             "event_type = ANY(%(types)s)": self.types,
             "occurred_at >= %(since)s": self.since,
             "occurred_at < %(until)s": self.until,
+            "metadata ->> 'correlation_id' = %(correlation_id)s": self.correlation_id,
         }
         return " AND ".join(condition for condition, value in wanted.items() if value)
+
+    def parameters(self) -> dict[str, Any]:
+        """What the conditions and the order's name."""
+        return {
+            "types": list(self.types),
+            "order_id": self.order_id,
+            "since": self.since,
+            "until": self.until,
+            "correlation_id": self.correlation_id,
+        }
 
     def takes(self, event: FeedEvent) -> bool:
         """The same of an event that has been read."""
@@ -150,6 +165,7 @@ class FeedFilter:
             and self.order_id in (None, event.order_id)
             and (self.since is None or event.occurred_at >= self.since)
             and (self.until is None or event.occurred_at < self.until)
+            and self.correlation_id in (None, event.metadata.get("correlation_id"))
         )
 
 
@@ -162,12 +178,31 @@ def read_feed(
     """The next events after this cursor. It waits for nobody and locks nothing.
 
     Raises CursorOfAnotherLog."""
+    return _page(connection, after, limit, matching, beyond=AFTER, backwards=False)
+
+
+def read_back(
+    connection: Connection[Any], before: Cursor | None = None, limit: int = 100, matching: FeedFilter = EVERYTHING
+) -> FeedPage:
+    """The events before this cursor, or the last ones, newest first. The cursor of the page is for the one before it,
+    and `at_end` tells that there is none.
+
+    Raises CursorOfAnotherLog."""
+    beyond = BEFORE if before else "true"
+    return _page(connection, before or START, limit, matching, beyond=beyond, backwards=True)
+
+
+def _page(
+    connection: Connection[Any], after: Cursor, limit: int, matching: FeedFilter, *, beyond: str, backwards: bool
+) -> FeedPage:
     limit = min(limit, MOST_LOOKED_AT)
-    wanted: dict[str, Any] = after._asdict() | _end(connection, after)
-    wanted |= {"limit": limit, "most": MOST_LOOKED_AT, "types": list(matching.types), "order_id": matching.order_id}
-    wanted |= {"since": matching.since, "until": matching.until}
-    among, key = ("events", PLACE) if matching.order_id is None else (OF_ORDER, "version")
-    looked_at = f"(SELECT * FROM {among} WHERE {AFTER} AND {BELOW} ORDER BY {key} LIMIT %(most)s) AS looked_at"
+    wanted = (
+        after._asdict() | _end(connection, after) | matching.parameters() | {"limit": limit, "most": MOST_LOOKED_AT}
+    )
+    among, columns = ("events", PLACE) if matching.order_id is None else (OF_ORDER, ("version",))
+    forth, back = (", ".join(f"{column} {way}" for column in columns) for way in ("ASC", "DESC"))
+    key, reverse = (back, forth) if backwards else (forth, back)
+    looked_at = f"(SELECT * FROM {among} WHERE {beyond} AND {BELOW} ORDER BY {key} LIMIT %(most)s) AS looked_at"
     conditions = matching.conditions()
     page = f"SELECT {COLUMNS} FROM {looked_at} WHERE {conditions or 'true'} ORDER BY {key} LIMIT %(limit)s"
     rows = connection.execute(page, wanted, prepare=False).fetchall()
@@ -176,7 +211,7 @@ def read_feed(
     reached = events[-1].cursor if events else after
     if len(events) == limit or not conditions:
         return FeedPage(events, reached, len(events) < limit)
-    last = f"SELECT {COLUMNS}, count(*) OVER () FROM {looked_at} ORDER BY ROW({key}) DESC LIMIT 1"
+    last = f"SELECT {COLUMNS}, count(*) OVER () FROM {looked_at} ORDER BY {reverse} LIMIT 1"
     passed = connection.execute(last, wanted, prepare=False).fetchone()
     if passed is None:
         return FeedPage(events, reached, True)
@@ -186,7 +221,7 @@ def read_feed(
 
 def before_last(connection: Connection[Any], number: int, matching: FeedFilter = EVERYTHING) -> Cursor:
     """After which the last so many events follow."""
-    wanted = _end(connection, START) | {"number": number, "types": list(matching.types), "order_id": matching.order_id}
+    wanted = _end(connection, START) | matching.parameters() | {"number": number}
     query = f"""
         SELECT {COLUMNS} FROM {"events" if matching.order_id is None else OF_ORDER}
         WHERE {" AND ".join(filter(None, [BELOW, matching.conditions()]))}
@@ -194,6 +229,23 @@ def before_last(connection: Connection[Any], number: int, matching: FeedFilter =
     """
     found = connection.execute(query, wanted, prepare=False).fetchone()
     return FeedEvent(*found).cursor if found else START
+
+
+def first_later(connection: Connection[Any], moment: datetime) -> Cursor | None:
+    """Where the first event later than this stands; None if there is none.
+
+    Sought by halves, because events are stored as they happen. Imported ones are not; there it is a place nearby."""
+    last = connection.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()
+    low, high = 0, last[0] + 1 if last else 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        found = connection.execute(FROM_POSITION, {"position": middle}).fetchone()
+        if found is None or FeedEvent(*found).occurred_at > moment:
+            high = middle
+        else:
+            low = FeedEvent(*found).position
+    found = connection.execute(FROM_POSITION, {"position": high}).fetchone()
+    return FeedEvent(*found).cursor if found else None
 
 
 def _end(connection: Connection[Any], after: Cursor) -> dict[str, Any]:

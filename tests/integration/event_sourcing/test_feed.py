@@ -19,6 +19,8 @@ from core.event_sourcing.feed import (
     FeedPage,
     decode,
     encode,
+    first_later,
+    read_back,
     read_feed,
 )
 from core.event_sourcing.postgres_store import stores
@@ -105,6 +107,7 @@ FILTERS = {
     "since": (FeedFilter(since=LATER), ["ORDER-002/1"]),
     "until": (FeedFilter(until=LATER, types=["OrderPlaced"]), [f"{ORDER_ID}/1"]),
     "no time": (FeedFilter(since=NOON, until=NOON), []),
+    "correlation": (FeedFilter(correlation_id="nowhere"), []),
 }
 
 
@@ -231,7 +234,66 @@ def costs(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]
         with pages_read(monkeypatch) as pages:
             read(sessions, after, 100, matching)
         found[name] = sum(pages)
+        with pages_read(monkeypatch) as pages:
+            back(sessions, after if after != START else None, 100, matching)
+        found[f"before {name}"] = sum(pages)
     return found
+
+
+# Backwards.
+
+
+def back(sessions: Sessions, before: Cursor | None, limit: int = 100, matching: FeedFilter = EVERYTHING) -> FeedPage:
+    with sessions.begin() as session:
+        return read_back(driver_connection(session), before, limit, matching)
+
+
+@pytest.mark.parametrize(("matching", "found"), FILTERS.values(), ids=FILTERS)
+@pytest.mark.parametrize("most_looked_at", [1, 3, 10_000])
+def test_the_log_is_read_backwards_page_by_page(
+    sessions: Sessions,
+    monkeypatch: pytest.MonkeyPatch,
+    matching: FeedFilter,
+    found: list[str],
+    most_looked_at: int,
+) -> None:
+    append(sessions, LIFE)
+    append(sessions, [PLACED], order_id="ORDER-002", occurred_at=LATER)
+    monkeypatch.setattr(feed, "MOST_LOOKED_AT", most_looked_at)
+
+    page = back(sessions, None, 2, matching)
+    told = names(page)
+    while not page.at_end:
+        page = back(sessions, page.next_cursor, 2, matching)
+        told += names(page)
+
+    assert told == found[::-1]
+
+
+def test_an_empty_log_and_an_open_transaction_have_nothing_to_read_back(sessions: Sessions) -> None:
+    assert back(sessions, None) == FeedPage([], START, True)
+    with sessions() as slow:
+        slow.execute(text("SELECT pg_current_xact_id()"))
+        append(sessions, [PLACED])
+        assert names(back(sessions, None)) == []
+        slow.rollback()
+    assert names(back(sessions, None)) == [f"{ORDER_ID}/1"]
+
+
+def test_a_time_leads_to_the_events_around_it(sessions: Sessions) -> None:
+    """The log may have gaps, as after a command that was rolled back."""
+    for number in range(1, 8):
+        append(sessions, [PLACED], order_id=f"ORDER-{number}", occurred_at=NOON + timedelta(hours=number))
+        run(sessions, "SELECT setval('events_position_seq', nextval('events_position_seq') + 5)")
+
+    def newest(hour: float) -> list[str]:
+        with sessions.begin() as session:
+            connection = driver_connection(session)
+            return names(read_back(connection, first_later(connection, NOON + timedelta(hours=hour)), 1))
+
+    assert newest(3) == newest(3.5) == ["ORDER-3/1"]
+    assert newest(7) == newest(99) == ["ORDER-7/1"]
+    assert newest(0.5) == []
 
 
 def test_thirty_times_the_events_cost_a_page_no_more(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
