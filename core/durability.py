@@ -23,9 +23,14 @@ CONSEQUENCES = {
 }
 
 
+def switched_off(session: Session) -> list[str]:
+    """The names of CONSEQUENCES that are off; as this session's role and database have it."""
+    return list(session.scalars(SWITCHED_OFF))
+
+
 def dangers(session: Session) -> list[str]:
-    """One sentence per setting that is off; as this session's role and database have it."""
-    return [f"PostgreSQL runs with {name} off: {CONSEQUENCES[name]}." for name in session.scalars(SWITCHED_OFF)]
+    """One sentence per setting that is off."""
+    return [f"PostgreSQL runs with {name} off: {CONSEQUENCES[name]}." for name in switched_off(session)]
 
 
 def report_dangers(sessions: sessionmaker[Session]) -> None:

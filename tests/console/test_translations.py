@@ -12,7 +12,7 @@ from webapp.console.__main__ import FOLDER, MO, PO, brought_up_to_date, catalogu
 
 TEMPLATES = sorted((FOLDER / "templates").rglob("*.html"))
 READ = {"alt", "aria-label", "placeholder", "title", "value"}
-NAMES = {"Orderlog", "API", "UTC", "g", "h", "o"}  # in both languages
+NAMES = {"Orderlog", "API", "UTC", "g", "h", "o", "e"}  # in both languages
 
 
 class Texts(HTMLParser):

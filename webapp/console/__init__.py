@@ -17,6 +17,7 @@ from webapp.console import (
     orders,
     overview,
     read_models,
+    read_side,
     sign_in,
     webhooks,
     words,
@@ -82,6 +83,7 @@ def init_app(app: Flask) -> None:
     blueprint.register_error_handler(Exception, errors.show)
     blueprint.context_processor(_shared)
     app.jinja_env.filters.update(words.FILTERS)
+    read_side.init_app(app)
     app.register_blueprint(blueprint)
 
 
@@ -107,4 +109,5 @@ def _shared() -> dict[str, Any]:
         "key": g.get("key"),
         "language": str(get_locale()),
         "other_language": language.switch(),
+        "read_side": read_side.pill,
     }

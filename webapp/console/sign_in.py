@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import LazyString, lazy_gettext
 from flask_babel import gettext as _
 
-from core.api_keys import ApiKey, ExpiredKey, KeyRefused, MalformedKey, RevokedKey, UnknownKey
+from core.api_keys import ApiKey, ExpiredKey, KeyRefused, MalformedKey, RevokedKey, Scope, UnknownKey
 from core.command_handler import utc_now
 from webapp.console.page import Page
 from webapp.gate.auth import MissingScope, key_cache
@@ -54,8 +54,13 @@ def may_see(page: Page) -> bool:
     """Whether the bar shows it to this reader."""
     if not current_app.config["AUTH"]:
         return True
+    return g.get("key") is not None and (page.scope is None or has(page.scope))
+
+
+def has(scope: Scope) -> bool:
+    """Whether this reader may do what needs that scope."""
     key: ApiKey | None = g.get("key")
-    return key is not None and (page.scope is None or page.scope in key.scopes)
+    return not current_app.config["AUTH"] or (key is not None and scope in key.scopes)
 
 
 def _current_key() -> ApiKey:

@@ -80,6 +80,10 @@ def gap(value: timedelta) -> str:
     return " ".join(parts)
 
 
+def seconds(value: float) -> str:
+    return gap(timedelta(seconds=value))
+
+
 def told(event: OrderEvent) -> str:
     """The event as a sentence in the reader's language."""
     said: str = getattr(sentences(event, amount), str(get_locale()))
@@ -117,6 +121,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "number": number,
     "moment": moment,
     "gap": gap,
+    "seconds": seconds,
     "told": told,
     "as_stored": as_stored,
 }

@@ -26,7 +26,7 @@ function isTyping(element) {
   return element.matches("input:not([type=range]):not([type=checkbox]), select, textarea, [contenteditable]");
 }
 
-const PLACES = { h: "/console", o: "/console/orders" };
+const PLACES = { h: "/console", o: "/console/orders", e: "/console/events" };
 
 function listenToKeys() {
   let afterG = 0;
@@ -73,6 +73,60 @@ function smoothSlider() {
   form.addEventListener("submit", (event) => { event.preventDefault(); show(); });
 }
 
+const FRESH_MS = 1500;
+
+// Puts what is new into a part, and leaves what the reader has open, focused or under the hand.
+function putIn(part, news) {
+  const open = [...part.querySelectorAll("details[open][id]")].map((details) => details.id);
+  const known = new Set([...part.querySelectorAll("li[id]")].map((item) => item.id));
+  const focused = part.contains(document.activeElement) ? document.activeElement : null;
+  const around = focused?.closest("[id]");
+  const number = around ? [...around.querySelectorAll(focused.localName)].indexOf(focused) : -1;
+  writeTimes(news);
+  for (const item of news.querySelectorAll("li[id]")) item.classList.toggle("arrived", !known.has(item.id));
+  part.replaceChildren(...news.childNodes);
+  for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+  const again = around && document.getElementById(around.id);
+  (number < 0 ? again : again?.querySelectorAll(focused.localName)[number])?.focus({ preventScroll: true });
+}
+
+// A page with live parts asks for itself again and again, and says so when nobody answers.
+function keepFresh() {
+  if (!document.querySelector("main [data-live]")) return;
+  const lost = document.getElementById("lost");
+  const pause = document.querySelector("[data-pause]");
+  const shown = new Map();
+  let asking = false;
+  const isPaused = () => pause?.getAttribute("aria-pressed") === "true";
+  const look = async () => {
+    if (asking || document.hidden || isPaused()) return;
+    asking = true;
+    const answer = await fetch(location.href, { signal: AbortSignal.timeout(5000) }).catch(() => null);
+    const text = answer?.ok ? await answer.text().catch(() => null) : null;
+    asking = false;
+    if (answer?.status === 401) return location.reload();
+    lost.hidden = text !== null;
+    if (text === null || isPaused()) return;
+    const page = new DOMParser().parseFromString(text, "text/html");
+    for (const part of document.querySelectorAll("[data-live]")) {
+      const news = page.getElementById(part.id);
+      if (!news || news.innerHTML === shown.get(part.id)) continue;
+      shown.set(part.id, news.innerHTML);
+      putIn(part, news);
+    }
+  };
+  const again = () => look().finally(() => setTimeout(again, FRESH_MS));
+  setTimeout(again, FRESH_MS);
+  document.addEventListener("visibilitychange", look);
+  if (!pause) return;
+  pause.hidden = false;
+  pause.addEventListener("click", () => {
+    pause.setAttribute("aria-pressed", String(!isPaused()));
+    look();
+  });
+}
+
 writeTimes();
 listenToKeys();
+keepFresh();
 smoothSlider();
