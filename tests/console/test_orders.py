@@ -8,13 +8,13 @@ from flask.testing import FlaskClient
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.orders.events import OrderPlaced
+from tests.support.console import NEXT, PREVIOUS, follow
 from tests.support.examples import LIFE, NOON, ORDER_ID
 from tests.support.read_side import project_all
 from tests.support.streams import append
 from webapp.console.orders import PER_PAGE
 
 LINK = re.compile(r'href="/console/orders/([\w-]+)"')
-NEXT, PREVIOUS = re.compile(r'rel="next" href="([^"]+)"'), re.compile(r'rel="prev" href="([^"]+)"')
 
 
 def fill(sessions: sessionmaker[Session], number: int) -> list[str]:
@@ -33,12 +33,6 @@ def found(client: FlaskClient, query: str) -> list[str]:
     answer = client.get(f"/console/orders?{query}")
     assert answer.status_code == 200
     return LINK.findall(answer.text)
-
-
-def follow(client: FlaskClient, page: str, link: re.Pattern[str]) -> str:
-    leads = link.search(page)
-    assert leads is not None
-    return client.get(leads[1].replace("&amp;", "&")).text
 
 
 def test_pages_turn_forwards_and_back(client: FlaskClient, sessions: sessionmaker[Session]) -> None:

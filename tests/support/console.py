@@ -10,6 +10,16 @@ from werkzeug.test import TestResponse
 from webapp.console import PAGES
 from webapp.console.page import Page
 
+NEXT, PREVIOUS = re.compile(r'rel="next" href="([^"]+)"'), re.compile(r'rel="prev" href="([^"]+)"')
+EVENTS = re.compile(r'<li id="event-(\d+)"')
+
+
+def follow(client: FlaskClient, page: str, link: re.Pattern[str]) -> str:
+    """What the page leads to by NEXT or PREVIOUS."""
+    leads = link.search(page)
+    assert leads is not None
+    return client.get(leads[1].replace("&amp;", "&")).text
+
 
 def sign_in(client: FlaskClient, text: str, **fields: str) -> TestResponse:
     return client.post("/console/sign-in", data={"key": text, "csrf_token": token(client), **fields})
