@@ -56,8 +56,11 @@ KEEP_OPEN = text("""
 """)
 HOLD_IN_TRANSACTION = text("SELECT pg_advisory_xact_lock(hashtext('orderlog.rebuild'), hashtext(:rebuild_id))")
 
+# Those of requests (core/projection/rebuild_requests.py) belong to no connection; they are kept until the request ends.
 FORGET_ABANDONED = text("""
-    DELETE FROM rebuild_ranges WHERE pg_try_advisory_xact_lock(hashtext('orderlog.rebuild'), hashtext(rebuild_id))
+    DELETE FROM rebuild_ranges
+    WHERE rebuild_id NOT IN (SELECT id::text FROM operator_actions WHERE ended_at IS NULL)
+      AND pg_try_advisory_xact_lock(hashtext('orderlog.rebuild'), hashtext(rebuild_id))
 """)
 
 CLAIM = text("""
@@ -119,7 +122,7 @@ class RebuildPlan:
             with self._sessions.begin() as session:
                 session.execute(FORGET_ABANDONED)
             with self._sessions.begin() as session:
-                session.execute(PLAN, {"rebuild_id": self.id, "size": EVENTS_PER_RANGE})
+                make_plan(session, self.id)
         except BaseException:
             self._let_go()
             raise
@@ -128,7 +131,7 @@ class RebuildPlan:
     def __exit__(self, *_: object) -> None:
         try:
             with self._sessions.begin() as session:
-                session.execute(delete(rebuild_ranges).where(rebuild_ranges.c.rebuild_id == self.id))
+                forget(session, self.id)
         finally:
             self._let_go()
 
@@ -143,6 +146,21 @@ class RebuildPlan:
         if not found.ranges:
             raise PlanIsGone
         return Progress(found.done, found.total, found.ranges_left, time.monotonic() - self._started)
+
+
+def make_plan(session: Session, rebuild_id: str) -> None:
+    session.execute(PLAN, {"rebuild_id": rebuild_id, "size": EVENTS_PER_RANGE})
+
+
+def forget(session: Session, rebuild_id: str) -> None:
+    """Its plan; who still wants to help finds nothing to do."""
+    session.execute(delete(rebuild_ranges).where(rebuild_ranges.c.rebuild_id == rebuild_id))
+
+
+def ranges(session: Session, rebuild_id: str) -> tuple[int, int]:
+    """How many are done, of how many."""
+    found = session.execute(PROGRESS, {"rebuild_id": rebuild_id}).one()
+    return found.ranges - found.ranges_left, found.ranges
 
 
 def claim_range(session: Session, rebuild_id: str) -> IdRange | None:
