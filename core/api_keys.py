@@ -40,6 +40,7 @@ class Scope(StrEnum):
     ORDERS_WRITE = "orders:write"
     EVENTS_READ = "events:read"
     WEBHOOKS_MANAGE = "webhooks:manage"
+    CONSOLE_OPERATE = "console:operate"  # retry, verify and rebuild on the console's page of read models
 
 
 class KeyRefused(Exception):

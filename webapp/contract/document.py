@@ -168,7 +168,7 @@ def _component(header: str) -> str:
 
 def _security_scheme() -> Json:
     scopes = f"`{Scope.ORDERS_READ}` to read, `{Scope.ORDERS_WRITE}` to send commands, `{Scope.EVENTS_READ}` to follow,"
-    scopes += f" `{Scope.WEBHOOKS_MANAGE}` for webhooks"
+    scopes += f" `{Scope.WEBHOOKS_MANAGE}` for webhooks; `{Scope.CONSOLE_OPERATE}` is for the console"
     return {
         "type": "http",
         "scheme": "bearer",
