@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from kombu import Exchange, Queue
 
-imports = ["worker.tasks", "worker.webhooks"]
+imports = ["worker.tasks", "worker.webhooks", "worker.rebuilding"]
 
 # Ids in JSON, nothing else; nobody waits for a result.
 task_serializer = "json"
@@ -14,7 +14,8 @@ accept_content = ["json"]
 task_ignore_result = True
 result_backend = None
 
-# Catch-up has a queue of its own: workers take from the two in turn, so that it does not wait behind hints. Webhooks
+# Catch-up has a queue of its own, which rebuilds share: workers take from the two in turn, so that it does not wait
+# behind hints. Webhooks
 # have one too, and a process of their own: the Procfile says who takes which.
 # RabbitMQ's own queues outlive it, as its later releases want all shared queues to; the hints in them need not.
 task_default_queue = "orderlog"
@@ -23,6 +24,8 @@ QUEUES = ("orderlog", "orderlog.catch-up", "orderlog.webhooks")
 task_queues = [Queue(name, Exchange("orderlog"), routing_key=name) for name in QUEUES]
 task_routes = {
     "worker.tasks.catch_up": {"queue": "orderlog.catch-up"},
+    "worker.rebuilding.rebuild_read_model": {"queue": "orderlog.catch-up"},
+    "worker.rebuilding.resume_rebuilds": {"queue": "orderlog.catch-up"},
     "worker.webhooks.deliver_webhook": {"queue": "orderlog.webhooks"},
 }
 worker_send_task_events = True  # Flower shows tasks from these
@@ -49,6 +52,7 @@ worker_cancel_long_running_tasks_on_connection_loss = False
 # A catch-up that nobody took is dropped in the end, so that few of them wait for workers that come back. Whether it is
 # too old the worker tells by its own clock from the time that Beat gave, and the clocks of two machines may differ.
 CATCH_UP_SECONDS = 2.0
+RESUME_SECONDS = 5.0
 PRUNE_SECONDS = 3600.0
 CLOCKS_DIFFER = 300.0  # seconds, at the most
 SOON = {"timeout": 3, "confirm_timeout": 3}  # seconds, for RabbitMQ to take it
@@ -58,6 +62,11 @@ beat_schedule = {
         "schedule": CATCH_UP_SECONDS,
         "last_run_at": datetime(2026, 1, 1, tzinfo=UTC),  # so it is due as soon as Beat starts
         "options": {"expires": CATCH_UP_SECONDS + CLOCKS_DIFFER, **SOON},
+    },
+    "resume-rebuilds": {
+        "task": "worker.rebuilding.resume_rebuilds",
+        "schedule": RESUME_SECONDS,
+        "options": {"expires": RESUME_SECONDS + CLOCKS_DIFFER, **SOON},
     },
     "prune-webhooks": {
         "task": "worker.webhooks.prune_webhooks",
