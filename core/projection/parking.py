@@ -157,9 +157,9 @@ def _has_gone_on(model: ReadModel[Any]) -> Exists:
     return exists().where(shown.order_id == known.order_id, shown.version >= known.version)
 
 
-def parked_orders(session: Session, names: Collection[str]) -> list[FailingOrder]:
+def parked_orders(session: Session, names: Collection[str], limit: int | None = None) -> list[FailingOrder]:
     """The parked orders of these projectors, longest parked first."""
-    return _find(session, names, projection_failures.c.next_attempt_at.is_(None))
+    return _find(session, names, projection_failures.c.next_attempt_at.is_(None), limit)
 
 
 def failures_of(session: Session, names: Collection[str], order_id: str) -> list[FailingOrder]:
@@ -167,9 +167,11 @@ def failures_of(session: Session, names: Collection[str], order_id: str) -> list
     return _find(session, names, projection_failures.c.order_id == order_id)
 
 
-def _find(session: Session, names: Collection[str], condition: ColumnElement[bool]) -> list[FailingOrder]:
+def _find(
+    session: Session, names: Collection[str], condition: ColumnElement[bool], limit: int | None = None
+) -> list[FailingOrder]:
     known = projection_failures.c
-    query = select(projection_failures).where(known.projector.in_(names), condition)
+    query = select(projection_failures).where(known.projector.in_(names), condition).limit(limit)
     rows = session.execute(query.order_by(known.first_failed_at, known.order_id, known.projector)).mappings()
     return [FailingOrder(**row) for row in rows]
 
@@ -179,6 +181,13 @@ def failing_orders(session: Session, names: Collection[str]) -> list[tuple[str, 
     known = projection_failures.c
     query = select(known.projector, known.order_id).where(known.projector.in_(names))
     return [(name, order_id) for name, order_id in session.execute(query.order_by(known.projector, known.order_id))]
+
+
+def let_catch_up_retry(session: Session, names: Collection[str]) -> int:
+    """Make every parked order of these projectors due once more; returns how many. One that fails is parked again."""
+    known = projection_failures.c
+    parked = update(projection_failures).where(known.projector.in_(names), known.next_attempt_at.is_(None))
+    return len(session.execute(parked.values(next_attempt_at=func.now()).returning(known.order_id)).all())
 
 
 def retry_now(
