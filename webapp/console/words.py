@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from core.event_sourcing.codec import encode
 from core.event_sourcing.event_store import RecordedEvent
+from core.operator_actions import Action, Outcome
 from core.orders.events import OrderEvent, sentences
 
 STATUS: Mapping[str, LazyString] = {
@@ -35,6 +36,29 @@ FIELD: Mapping[str, LazyString] = {
     "tracking_number": lazy_gettext("Tracking number"),
     "cancel_reason": lazy_gettext("Reason"),
     "items_total": lazy_gettext("Sum of items"),
+}
+
+ACTION: Mapping[Action, LazyString] = {
+    Action.RETRY: lazy_gettext("Retried a parked order"),
+    Action.RETRY_ALL: lazy_gettext("Let the workers retry all parked orders"),
+    Action.VERIFY: lazy_gettext("Verified"),
+    Action.DRY_RUN: lazy_gettext("Looked what a rebuild would change"),
+    Action.REBUILD: lazy_gettext("Rebuild"),
+    Action.CREATE_WEBHOOK: lazy_gettext("Created a webhook"),
+    Action.ENABLE_WEBHOOK: lazy_gettext("Enabled a webhook"),
+    Action.DISABLE_WEBHOOK: lazy_gettext("Disabled a webhook"),
+    Action.ROTATE_SECRET: lazy_gettext("Gave a webhook another secret"),
+    Action.REDELIVER: lazy_gettext("Sent an event again"),
+    Action.RETRY_WEBHOOK: lazy_gettext("Retried what a webhook had not taken"),
+}
+
+OUTCOME: Mapping[Outcome | None, LazyString] = {
+    None: lazy_gettext("still going on"),
+    Outcome.DONE: lazy_gettext("done"),
+    Outcome.PARTLY: lazy_gettext("done, but orders failed"),
+    Outcome.DIFFERS: lazy_gettext("differences found"),
+    Outcome.FAILED: lazy_gettext("failed"),
+    Outcome.CANCELLED: lazy_gettext("cancelled"),
 }
 
 UNITS = (
@@ -81,6 +105,7 @@ def gap(value: timedelta) -> str:
 
 
 def seconds(value: float) -> str:
+    """The same of a number of seconds."""
     return gap(timedelta(seconds=value))
 
 
@@ -114,6 +139,14 @@ def field_word(field: str) -> str:
     return str(FIELD.get(field, field))
 
 
+def action_word(action: Action) -> str:
+    return str(ACTION[action])
+
+
+def outcome_word(outcome: Outcome | None) -> str:
+    return str(OUTCOME[outcome])
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     "status_word": status_word,
     "field_word": field_word,
@@ -122,6 +155,8 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "moment": moment,
     "gap": gap,
     "seconds": seconds,
+    "action_word": action_word,
+    "outcome_word": outcome_word,
     "told": told,
     "as_stored": as_stored,
 }

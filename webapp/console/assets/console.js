@@ -101,7 +101,8 @@ function keepFresh() {
   const look = async () => {
     if (asking || document.hidden || isPaused()) return;
     asking = true;
-    const answer = await fetch(location.href, { signal: AbortSignal.timeout(5000) }).catch(() => null);
+    const address = document.querySelector("[data-live]").dataset.live || location.href;
+    const answer = await fetch(address, { signal: AbortSignal.timeout(5000) }).catch(() => null);
     const text = answer?.ok ? await answer.text().catch(() => null) : null;
     asking = false;
     if (answer?.status === 401) return location.reload();
@@ -112,7 +113,10 @@ function keepFresh() {
       const news = page.getElementById(part.id);
       if (!news || news.innerHTML === shown.get(part.id)) continue;
       shown.set(part.id, news.innerHTML);
+      const [before, after] = [part, news].map((each) => each.querySelector("[data-said]")?.textContent ?? "");
+      const outcome = news.querySelector("[data-outcome]")?.textContent;
       putIn(part, news);
+      if (before !== after) say(after || outcome);
     }
   };
   const again = () => look().finally(() => setTimeout(again, FRESH_MS));
