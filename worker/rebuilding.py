@@ -56,7 +56,8 @@ def hint(name: str) -> None:
     """Tell the workers that a rebuild was asked for. Never raises: what is not heard is resumed in a few seconds."""
     connection = connect()
     try:
-        rebuild_read_model.apply_async((name,), connection=connection, **SOON)
+        producer = app.amqp.Producer(connection, auto_declare=False)
+        rebuild_read_model.apply_async((name,), producer=producer, **SOON)
     except faults(connection) as error:
         logger.warning("The rebuild of %s is not enqueued (%s); it begins in a few seconds.", name, error)
     finally:
