@@ -121,7 +121,7 @@ def test_what_is_parked_is_retried(client: FlaskClient, receiver: Receiver, sess
     run(sessions, "UPDATE webhook_orders SET next_attempt_at = NULL")
 
     page = text_of(client.get(f"{PAGE}{path}").text)
-    assert f"{ORDER_ID} version 1 : answered 503 ; parked" in page
+    assert f"{ORDER_ID} version 1: answered 503 ; parked" in page
     assert "parked all 1 0 1" in text_of(client.get(PAGE).text)
     receiver.behave = answer(204)
     told = text_of(post(client, f"{path}/retry").text)

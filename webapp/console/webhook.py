@@ -41,6 +41,7 @@ def shown(webhook_id: str, secret: str | None = None) -> str:
         deliveries=deliveries[:PER_PAGE],
         older=deliveries[PER_PAGE - 1]["id"] if len(deliveries) > PER_PAGE else None,
         is_first_page=before is None,
+        fault=form.faults.get("after"),
         **operators.shown(operators.ON_WEBHOOKS),
     )
 
