@@ -20,6 +20,7 @@ def park(sessions: sessionmaker[Session], *order_ids: str) -> None:
         append(sessions, LIFE, order_id=order_id)
     for name, model in PROJECTORS.items():
         project_patiently(sessions, name, model, ids, Patience(attempts=1))
+    run(sessions, f"UPDATE projection_failures SET attempts = {Patience().attempts}")  # as the service itself parks
 
 
 def mend(sessions: sessionmaker[Session]) -> None:
