@@ -107,9 +107,12 @@ def clients_at_gate(sessions: Sessions) -> list[psutil.Process]:
     """The processes whose transactions wait there."""
     query = """SELECT coalesce(array_agg(client_port), '{}') FROM pg_stat_activity
                WHERE datname = current_database() AND wait_event_type = 'Lock'"""
-    ports = value(sessions, query)
-    connections = psutil.net_connections("tcp4")
-    return [psutil.Process(each.pid) for each in connections if each.pid and each.laddr and each.laddr.port in ports]
+    ports, server = value(sessions, query), value(sessions, "SELECT inet_server_port()")
+    return [  # others may have the same port towards other servers
+        psutil.Process(each.pid)
+        for each in psutil.net_connections("tcp4")
+        if each.pid and each.laddr and each.laddr.port in ports and each.raddr and each.raddr.port == server
+    ]
 
 
 def ranges_done(sessions: Sessions) -> int:
