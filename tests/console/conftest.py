@@ -14,6 +14,7 @@ from tests.conftest import make_app
 from tests.support.browser import listen, running_chromium
 from tests.support.console import sign_in
 from tests.support.keys import EVERY_SCOPE, Keys
+from tests.support.waiting import LONG
 from tests.support.web_server import WebServer
 
 SECRET_KEY = "0123456789abcdef0123456789abcdef"
@@ -70,6 +71,7 @@ def chromium() -> Iterator[Browser]:
 def page(chromium: Browser) -> Iterator[Page]:
     """Of a fresh browser with an English reader in Tokyo; at the end it must have had nothing to complain about."""
     context = chromium.new_context(locale="en-GB", timezone_id="Asia/Tokyo")
+    context.set_default_timeout(LONG * 1000)  # milliseconds
     page = context.new_page()
     complaints = listen(page)
     yield page
