@@ -53,6 +53,7 @@ def dispatch() -> None:
     if not any(ready.values()):
         return
     with app.connection_for_write() as connection:
+        connection.ensure_connection(max_retries=1)  # or a broker that is away would be waited for
         queue: Any = app.amqp.queues[QUEUE](connection)
         if queue.queue_declare().message_count > MOST_TASKS:
             return
