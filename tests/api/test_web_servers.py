@@ -97,7 +97,7 @@ def test_clients_that_stop_within_a_head_hold_no_thread(web: WebServer) -> None:
 def test_where_nothing_can_listen_it_ends_with_a_sentence(host: str, why: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         settings = {"DATABASE_URL": "postgresql://localhost/o", "REDIS_URL": "redis://localhost/0", "HOST": host}
-        settings |= {"PORT": str(other.getsockname()[1])}
+        settings |= {"PORT": str(other.getsockname()[1]), "ORDERLOG_AUTH": "on"}
         command = [sys.executable, "-m", "webapp.serve", "webapp:create_app"]
         ended = subprocess.run(
             command, cwd=ROOT, env={**os.environ, **settings}, capture_output=True, text=True, check=False, timeout=60

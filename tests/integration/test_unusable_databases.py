@@ -58,7 +58,7 @@ def test_a_command_on_a_primary_that_only_reads_is_one_sentence(read_only: str, 
     result = make_app(read_only, valkey.url).test_cli_runner().invoke(args=["rebuild"])
 
     assert result.exit_code == 1
-    assert result.stderr.startswith("Error: The database failed; run the command again. (ReadOnlySqlTransaction: ")
+    assert result.stderr.startswith("Error: The database takes no changes; set DATABASE_URL to the primary. (ReadOnly")
     assert result.stderr.count("\n") == 1
 
 
