@@ -35,18 +35,16 @@ def is_weak(password: str, user: str | None) -> bool:
 
 def refuse_weak_url(name: str, url: str, environment: Mapping[str, str]) -> None:
     """Raises WeakSecret for a server elsewhere that is called with no password, or with a weak one; and UnusableUrl."""
-    said = parameters(url)
-    named = said.get("hostaddr") or said.get("host") or ""
-    if not named and scheme_of(url) in POSTGRESQL:
-        named = environment.get("PGHOSTADDR") or environment.get("PGHOST") or ""
-    hosts = named.split(",")
+    said, scheme = parameters(url), scheme_of(url)
+    of_libpq = environment if scheme in POSTGRESQL else {}  # only libpq reads the PG… variables
+    address = said.get("hostaddr") or of_libpq.get("PGHOSTADDR")  # goes before any name
+    hosts = (address or said.get("host") or of_libpq.get("PGHOST") or "").split(",")
     elsewhere = [host for host in hosts if host and not host.startswith("/") and not is_loopback(host)]
     if not elsewhere:
         return
-    scheme = scheme_of(url)
     password = said.get("password")
-    if password is None and scheme in POSTGRESQL:  # only libpq reads the PG… variables
-        password = environment.get("PGPASSWORD") or None
+    if password is None:
+        password = of_libpq.get("PGPASSWORD") or None
     if password is None and _proven_otherwise(scheme, said, environment):
         return
     if is_weak(password or "", said.get("user")):

@@ -72,6 +72,14 @@ def test_a_password_in_the_environment_is_judged_too(password: str) -> None:
         refuse_weak_url("DATABASE_URL", "postgresql://warehouse-1@db.example/orderlog", {"PGPASSWORD": password})
 
 
+def test_an_address_in_the_environment_goes_before_the_name_in_the_url() -> None:
+    url, elsewhere = "postgresql://localhost/orderlog", {"PGHOSTADDR": "10.0.0.5", "PGPASSWORD": "password"}
+
+    with pytest.raises(WeakSecret, match=r" for 10\.0\.0\.5: "):
+        refuse_weak_url("DATABASE_URL", url, elsewhere)
+    refuse_weak_url("DATABASE_URL", f"{url}?hostaddr=127.0.0.1", elsewhere)
+
+
 def test_libpq_prefers_the_password_of_the_url_then_that_of_the_environment() -> None:
     url, weak = "postgresql://orderlog{}@db.example/orderlog", {"PGPASSWORD": "password"}
 
