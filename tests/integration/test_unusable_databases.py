@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from psycopg import sql
 from sqlalchemy.engine import make_url
@@ -58,8 +59,41 @@ def test_a_command_on_a_primary_that_only_reads_is_one_sentence(read_only: str, 
     result = make_app(read_only, valkey.url).test_cli_runner().invoke(args=["rebuild"])
 
     assert result.exit_code == 1
-    assert result.stderr.startswith("Error: The database takes no changes; set DATABASE_URL to the primary. (ReadOnly")
+    assert result.stderr.startswith("Error: The database takes no changes; set DATABASE_URL to the primary. (")
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "lacking", "path", "command"),
+    [
+        ("UndefinedTable", "DROP TABLE order_summary_read_models CASCADE", "/orders", "verify"),
+        ("UndefinedColumn", "ALTER TABLE order_summary_read_models DROP COLUMN placed_at CASCADE", "/orders", "verify"),
+        ("UndefinedFunction", "ALTER FUNCTION log_epoch() RENAME TO another", "/events", "catch-up"),
+    ],
+)
+def test_an_earlier_migration_is_no_internal_error(
+    app: Flask, sessions: sessionmaker[Session], kind: str, lacking: str, path: str, command: str
+) -> None:
+    run(sessions, lacking)
+
+    problem(app.test_client().get(path), 503, "database-away")
+    result = app.test_cli_runner().invoke(args=[command])
+    assert f": The database is not migrated; run `flask db upgrade`. ({kind}: " in result.stderr
+
+
+def test_a_role_without_its_rights_is_no_internal_error(
+    database_url: str, postgres: PostgresServer, valkey: ValkeyServer
+) -> None:
+    name = make_url(database_url).database
+    url = make_url(postgres.service_url).set(database=name).render_as_string(hide_password=False)
+    app = make_app(url, valkey.url)
+
+    problem(app.test_client().get("/orders"), 503, "database-away")
+    problem(send(app.test_client(), "place_order", ""), 503, "database-away")
+    result = app.test_cli_runner().invoke(args=["catch-up"])
+    assert (
+        "The database refuses this to its role; set DATABASE_OWNER_URL, or run migrations/roles.sql. (" in result.stderr
+    )
 
 
 @pytest.fixture
