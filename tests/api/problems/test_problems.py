@@ -93,6 +93,10 @@ def test_a_page_has_the_title_of_its_problem(client: FlaskClient) -> None:
     assert client.get(document["type"]).text.startswith(f"{document['title']} (404)\n")
 
 
+def test_no_problem_is_unlisted() -> None:
+    assert {problem.slug: problem.status for problem in PROBLEMS.values()} == SLUGS
+
+
 def test_the_documentation_lists_exactly_these_problems(project_root: Path) -> None:
     page = (project_root / "docs" / "api.md").read_text()
     rows = re.findall(r"^\| ([45]\d\d) \|(.*)\|$", page, re.MULTILINE)
