@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from kombu import Connection, Producer
 
 from core.event_sourcing.event_store import RecordedEvent
+from core.safe_errors import describe
 from worker.app import app
 from worker.broker import SOON, connect, has_gone
 from worker.task_logs import REQUEST_ID
@@ -119,7 +120,7 @@ def _is_worth_sending(hint: Hint) -> bool:
 
 
 def _tell_not_enqueued(hint: Hint, error: Exception) -> None:
-    told = (hint.order_id, hint.version, error)
+    told = (hint.order_id, hint.version, describe(error))
     logger.warning("Order %s version %s not enqueued (%s); catch-up will project it.", *told)
 
 

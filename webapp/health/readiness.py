@@ -1,5 +1,6 @@
 """What `/readyz` looks at. A check answers "ok", or the fault and its consequence."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Set
@@ -24,11 +25,13 @@ from core.database import UnusableDatabase
 from core.durability import dangers
 from core.projection.status import OVERDUE, holders, last_catch_up, seconds_held_back, seconds_since_catch_up
 from core.read_models.wiring import PROJECTORS
-from core.safe_errors import DATABASE_ERRORS, describe, original
+from core.safe_errors import DATABASE_ERRORS, describe, escaped, original
 from core.settings import is_redis
 from core.webhooks import endpoints
 from core.webhooks.delivering import seconds_since_dispatch
 from webapp.database import db, has_replica, migrate, read_sessions, sessions
+
+logger = logging.getLogger(__name__)
 
 OK = "ok"
 AWAY = "PostgreSQL does not answer"
@@ -60,7 +63,7 @@ class Readiness:
         self._seconds = seconds
         self._found: dict[str, str] = {}
         self._until = 0.0
-        self._so_far: dict[str, str] = {}
+        self._so_far = {"postgresql": AWAY}
         self._looking = threading.Lock()
         self._full_until = 0.0
 
@@ -89,9 +92,8 @@ class Readiness:
 def check(results: dict[str, str]) -> None:
     """Each check by its name; only servers that are used. Nothing more is asked of a PostgreSQL that is not ok.
 
-    A server that is silent is waited for, and counts as away meanwhile."""
+    A server that is silent is waited for, and counts as away meanwhile: PostgreSQL does in `results` already."""
     broker_url, redis_url = current_app.config["BROKER_URL"], current_app.config["REDIS_URL"]
-    results["postgresql"] = AWAY
     results["postgresql"] = _ask(_postgresql)
     if is_redis(broker_url):
         results["redis"] = _redis(broker_url, MEANWHILE)
@@ -182,7 +184,8 @@ def _redis(url: str, meanwhile: str) -> str:
     try:
         client.set("orderlog.readyz", "1", ex=1)  # a replica, or a server without memory or disk, can only be read
     except ResponseError as error:
-        return f"Redis refuses to write ({error}); {meanwhile}"
+        logger.error("Redis refuses to write: %s", escaped(str(error)))
+        return f"Redis refuses to write, as the log says; {meanwhile}"
     except RedisError:
         return f"Redis does not answer; {meanwhile}"
     finally:
@@ -210,7 +213,8 @@ def _rabbitmq(url: str) -> str:
         except TimeoutError:
             return f"RabbitMQ takes no messages, see whether it has memory and disk left; {MEANWHILE}"
         except faults as error:
-            return f"RabbitMQ refuses a message ({error}); {MEANWHILE}"
+            logger.error("RabbitMQ refuses a message: %s", escaped(str(error)))
+            return f"RabbitMQ refuses a message, as the log says; {MEANWHILE}"
         finally:
             opened.collect()
     return OK

@@ -4,6 +4,7 @@ import socket
 import time
 from pathlib import Path
 
+import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from flask_migrate import upgrade
@@ -53,7 +54,9 @@ def test_it_is_degraded_when_redis_refuses_the_password(app: Flask, client: Flas
     assert_degraded(client)
 
 
-def test_it_is_degraded_when_redis_was_made_a_replica(app: Flask, client: FlaskClient, tmp_path: Path) -> None:
+def test_it_is_degraded_when_redis_was_made_a_replica(
+    app: Flask, client: FlaskClient, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with ValkeyServer(tmp_path) as broker, Redis.from_url(broker.url) as operator:
         app.config["BROKER_URL"] = broker.url
         operator.replicaof("127.0.0.1", 1)
@@ -61,7 +64,8 @@ def test_it_is_degraded_when_redis_was_made_a_replica(app: Flask, client: FlaskC
         told = read(client.get("/readyz"))
 
         assert told["status"] == "degraded"
-        assert told["checks"]["redis"].startswith("Redis refuses to write (You can't write against a read only")
+        assert told["checks"]["redis"].startswith("Redis refuses to write, as the log says; ")
+        assert "Redis refuses to write: You can't write against a read only" in caplog.text
         assert place(client)
 
 

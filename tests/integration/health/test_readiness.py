@@ -285,6 +285,16 @@ def test_probes_that_come_within_a_second_look_once(
     assert answers == looked * 50
 
 
+def test_postgresql_counts_as_away_until_it_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A probe may come in that instant."""
+    begun: list[dict[str, str]] = []
+    monkeypatch.setattr(readiness_module, "check", lambda results: begun.append(dict(results)))
+
+    readiness_module.Readiness(1).checks()
+
+    assert begun == [{"postgresql": readiness_module.AWAY}]
+
+
 def test_a_database_that_falls_silent_is_away_for_all_who_ask_meanwhile(tmp_path: Path, valkey: ValkeyServer) -> None:
     with PostgresServer(tmp_path) as server:
         app = make_app(server.owner_url, valkey.url)
