@@ -13,6 +13,8 @@ from core.orders.errors import InvalidValue
 from core.orders.events import OrderEvent
 from core.orders.order import Order, asked_for, decide, place
 
+LIKE = "with amounts like 1000.00 and times like 2026-01-31T09:00:00+00:00"
+
 
 def read_fact(event_type: str, schema_version: int, data: Mapping[str, Any]) -> OrderEvent:
     """Raises UnknownEventType, InvalidValue."""
@@ -52,4 +54,4 @@ def require_written(data: Mapping[str, Any], schema_version: int, event: OrderEv
         raise InvalidValue("data", f"must not hold {names}, which {written.event_type} does not have")
     for key, value in written.data.items():
         if value not in (data.get(key), values.without_controls(data.get(key))):
-            raise InvalidValue(f"data.{key}", f"must be written as {value!r}")
+            raise InvalidValue(f"data.{key}", f"must be written as {written.event_type} is exported, {LIKE}")
