@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
+from unicodedata import normalize
 
 from core.orders.errors import InvalidValue
 
@@ -40,6 +41,8 @@ def customer_name(value: object) -> str:
 
 def name_to_find(value: object) -> str:
     """A customer's name that an event may hold; those of long ago may hold control characters."""
+    if isinstance(value, str):  # in the form that is compared it may be shorter than in the event, or longer
+        value = min(value, normalize("NFC", value), key=len)
     return _text("customer_name", value, NAME_LENGTH)
 
 

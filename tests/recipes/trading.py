@@ -8,13 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from unicodedata import normalize
 
 from tests.support.make_run import Stack
 
 CLIENTS = 2
 FEWEST = 20  # orders of each client
 PRICES = {"ノートPC": 80000, "マウス": 1500, "キーボード": 9800}
-CUSTOMERS = ["山田太郎", "佐藤花子", "鈴木一郎"]
+CUSTOMERS = ["山田太郎", "佐藤花子", "鈴木一郎", "José", "Jose\u0301"]  # the last two are one
 BODIES = {"ship": {"tracking_number": "TRACK-12345678"}, "cancel": {"reason": "顧客都合によるキャンセル"}}
 ENDS: list[tuple[str, ...]] = [(), ("confirm",), ("confirm", "ship"), ("cancel",), ("confirm", "cancel")]
 
@@ -83,6 +84,6 @@ def sold(traded: list[Traded]) -> dict[str, tuple[int, int]]:
 
 def customers(traded: list[Traded]) -> dict[str, tuple[int, int]]:
     """Number of orders and revenue, which is what was shipped, by customer. Each order is placed for 100."""
-    orders = Counter(order.customer_name for order in traded)
-    shipped = Counter(order.customer_name for order in traded if "ship" in order.end)
+    orders = Counter(normalize("NFC", order.customer_name) for order in traded)
+    shipped = Counter(normalize("NFC", order.customer_name) for order in traded if "ship" in order.end)
     return {name: (number, 100 * shipped[name]) for name, number in orders.items()}

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal, localcontext
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 from hypothesis import given, settings
@@ -330,3 +331,10 @@ def test_what_people_write_is_kept_as_it_is(value: str) -> None:
 
 def test_a_name_of_long_ago_can_be_looked_for() -> None:
     assert values.name_to_find("a\x1b\u202eb") == "a\x1b\u202eb"
+
+
+@pytest.mark.parametrize("name", ["e\u0301" * 200, "\u0958" * 200], ids=["shorter in NFC", "longer in NFC"])
+def test_a_name_to_find_may_be_as_long_as_an_events_in_either_form(name: str) -> None:
+    assert normalize("NFC", values.name_to_find(name)) == normalize("NFC", name)
+    with pytest.raises(InvalidValue, match="at most 200 characters"):
+        values.name_to_find(name + "a" * 201)
