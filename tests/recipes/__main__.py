@@ -25,7 +25,7 @@ class Limits:
 
 LIMITS = {
     "A new event": Limits(files=7),
-    "A new version of an event": Limits(files=2),
+    "A new version of an event": Limits(files=4),
     "A read model with rows per order": Limits(files=4),
     "A read model of sums over orders": Limits(files=4),
 }
