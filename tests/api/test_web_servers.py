@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from local.servers import ValkeyServer
+from tests.support.calls import problem
 from tests.support.make_run import ROOT
 from tests.support.waiting import LONG, wait_until
 from tests.support.web_server import TELLS_OF_WAITS, RawAnswer, WebServer
@@ -195,6 +196,8 @@ def test_a_client_is_known_however_its_proxy_writes_the_address(
             with subtests.test(told[0]):
                 assert statuses(*told) == [401, 401, 401, 429]
         assert statuses("unknown", "_hidden", "192.0.2.7:a:b", "192.0.2.300", "[::1") == [400, 400, 400, 400, 401]
+        refused = problem(web.client.get("/orders", {"X-Forwarded-For": "unknown"}), 400, "invalid-header")
+        assert refused["detail"].startswith("X-Forwarded-For must hold addresses")
 
 
 def place_and_wait(web: WebServer) -> int:

@@ -162,7 +162,6 @@ COMMAND_HEADERS = (
     header_fields.REQUEST_ID,
 )
 COMMAND_PROBLEMS = (
-    problems.INVALID_HEADER,
     problems.CONCURRENT_CHANGE,
     problems.KEY_REUSED,
     problems.ORDER_HAS_MOVED_ON,

@@ -162,7 +162,6 @@ OPERATIONS = (
         query=StreamQuery,
         answers=(Answer(description="The stream, which has no end.", media_types=("text/event-stream",)),),
         problems=(
-            problems.INVALID_HEADER,
             problems.CURSOR_OF_ANOTHER_LOG,
             problems.EVENT_UNKNOWN,
             problems.TOO_MANY_STREAMS,

@@ -27,6 +27,7 @@ TAGS: Mapping[Scope | Literal["open"], str] = {
 Problems = tuple[Problem, ...]
 
 EVERYWHERE = (
+    problems.INVALID_HEADER,
     problems.BAD_REQUEST,
     problems.ONLY_FOR_THIS_MACHINE,
     problems.NOT_FOR_OTHER_SITES,

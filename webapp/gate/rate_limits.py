@@ -13,7 +13,8 @@ from limits.storage import MemoryStorage, RedisStorage
 from redis import RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from werkzeug.exceptions import BadRequest
+
+from webapp.api.headers import InvalidHeader
 
 LIMITS = "orderlog-limits"
 REDIS_SECONDS = 0.1  # more than that, and the count goes on in memory
@@ -155,13 +156,13 @@ def _client(proxies: int) -> str:
 def _network(client: str) -> str:
     """An IPv6 address counts as its /64, all of which a subscriber has; one that stands for an IPv4 address as that.
 
-    Proxies write 192.0.2.1:80 and [2001:db8::1]:80 too. Raises BadRequest: unreadable ones would share one count."""
+    Proxies write 192.0.2.1:80 and [2001:db8::1]:80 too. Raises InvalidHeader: unreadable ones would share one count."""
     host = client.lstrip("[").partition("]")[0] if client.startswith("[") else client
     host = host.partition(":")[0] if host.count(":") == 1 else host
     try:
         address = ip_address(host)
     except ValueError as error:
-        raise BadRequest from error
+        raise InvalidHeader("X-Forwarded-For must hold addresses, which the proxies have seen.") from error
     if isinstance(address, IPv6Address) and address.ipv4_mapped:
         return str(address.ipv4_mapped)
     if isinstance(address, IPv6Address):
