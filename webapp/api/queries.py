@@ -15,6 +15,7 @@ from core.event_sourcing.postgres_store import PostgresEventStore
 from core.orders import values
 from core.orders.errors import InvalidValue, OrderNotFound
 from core.orders.order import Status
+from core.projection.parking import failures_of
 from core.projection.status import last_position, shown_position
 from core.read_models import header, summary
 from core.read_models.details import OrderDetails, find_details
@@ -214,7 +215,9 @@ def _present(order_id: str, version: int) -> OrderDetails:
             details = find_details(read_session(), order_id)
     if details is None or details.version < version:
         shown = details.version if details else 0
-        raise problems.OrderBehind(order_id, shown)
+        failures = failures_of(read_session(), DETAILS_ALONE, order_id)
+        parked = any(failure.next_attempt_at is None for failure in failures)
+        raise problems.OrderBehind(order_id, shown, parked=parked)
     return details
 
 

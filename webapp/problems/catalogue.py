@@ -76,9 +76,11 @@ class NotReady(Exception):
 class OrderBehind(Exception):
     """The order is stored but not shown yet, or at an earlier version; `shown` says how far."""
 
-    def __init__(self, order_id: str, version: int) -> None:
-        super().__init__(f"Order {order_id} is stored but shown at version {version} only.")
+    def __init__(self, order_id: str, version: int, *, parked: bool = False) -> None:
+        until = ", and parked until the people who run the service retry it" if parked else ""
+        super().__init__(f"Order {order_id} is stored but shown at version {version} only{until}.")
         self.shown = {"version": version}
+        self.seconds = 60 if parked else 1
 
 
 class ListBehind(Exception):
@@ -87,6 +89,7 @@ class ListBehind(Exception):
     def __init__(self, position: int) -> None:
         super().__init__(f"The orders are shown up to position {position} only.")
         self.shown = {"position": position}
+        self.seconds = 1
 
 
 class NoSuchPosition(Exception):
@@ -501,7 +504,7 @@ READ_MODEL_BEHIND = Problem(
     others=(ListBehind,),
     model=WithWhatIsShown,
     members=lambda error: error.shown,
-    headers=retry_after(1),
+    headers=lambda error: {"Retry-After": str(error.seconds)},
 )
 
 PROBLEMS = {

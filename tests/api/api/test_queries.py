@@ -12,6 +12,9 @@ from flask.testing import FlaskClient
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.orders.events import OrderEvent
+from core.projection.parking import record_failures
+from core.projection.project import Failure
+from core.settings import Patience
 from tests.support.calls import LAPTOP, MICE, order_after, order_in, place, problem, read, send, show_everything
 from tests.support.examples import CANCELLED, CONFIRMED, LAPTOP_ADDED, MICE_ADDED, ORDER_ID, PLACED, SHIPPED
 from tests.support.streams import append
@@ -232,6 +235,17 @@ def test_the_list_of_a_status_has_that_status_only(client: FlaskClient, sessions
         assert [order["order_id"] for order in orders] == order_ids[::-1]
         assert {order["status"] for order in orders} == {status}
         assert read(client.get(f"/orders?status={status}"))["orders"] == orders
+
+
+def test_a_parked_order_is_asked_for_less_often(client: FlaskClient, sessions: sessionmaker[Session]) -> None:
+    order_id = place(client)
+    patience = Patience(attempts=2, first_pause=0)
+    for seconds, parked in (("1", False), ("60", True)):  # the first failure is tried again, the second is not
+        with sessions.begin() as session:
+            record_failures(session, "details", [Failure(order_id, 1, ValueError())], patience)
+        answer = client.get(f"/orders/{order_id}")
+        detail = problem(answer, 503, "read-model-behind")["detail"]
+        assert (answer.headers["Retry-After"], "parked" in detail) == (seconds, parked)
 
 
 def test_an_unknown_status_is_not_found_and_the_four_are_named(client: FlaskClient) -> None:
