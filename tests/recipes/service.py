@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 
+from local.program import procfile
 from tests.recipes.page import Commands, Step
 from tests.recipes.release import BIN, Release
 from tests.recipes.trading import Traded, customers, sold, trading
@@ -37,7 +38,7 @@ def take_over(release: Release, steps: Sequence[Step], data: Path) -> None:
 
 def start_again(stack: Stack) -> None:
     """What served until now runs the old code still; what ends is started again."""
-    serving = [process for part in ("web", "worker", "beat") for process in stack.running(part)]
+    serving = [process for part in procfile(stack.root / "Procfile") for process in stack.running(part)]
     for process in serving:
         process.terminate()
     psutil.wait_procs(serving, 30)

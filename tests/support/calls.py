@@ -46,6 +46,12 @@ def example_path(operation: Operation, **values: str) -> str:
     return operation.path.format_map({name: each["example"] for name, each in operation.in_path.items()} | values)
 
 
+def example_query(operation: Operation) -> dict[str, str]:
+    """Examples of the parameters that it cannot do without."""
+    schema = operation.query.model_json_schema() if operation.query else {}
+    return {name: str(schema["properties"][name]["examples"][0]) for name in schema.get("required", [])}
+
+
 class Answer(Protocol):
     """What both kinds of client answer."""
 

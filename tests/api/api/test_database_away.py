@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import psycopg
 from flask import Flask
@@ -11,10 +12,29 @@ from flask_migrate import upgrade
 
 from local.servers import PostgresServer, ValkeyServer
 from tests.conftest import make_app
-from tests.support.calls import COMMANDS, Answer, accepted, faults, order_after, place, problem, send
+from tests.support.calls import (
+    COMMANDS,
+    Answer,
+    accepted,
+    example_path,
+    example_query,
+    faults,
+    order_after,
+    place,
+    problem,
+    send,
+)
 from tests.support.databases import crash
+from webapp.api.events import stream_events
+from webapp.gate.auth import OPEN
+from webapp.operations import OPERATIONS
 
-QUERIES = ["/orders", "/orders/ORDER-001", "/orders/status/pending", "/orders/statistics"]
+# But streams, which no client of Flask can read.
+QUERIES = [
+    f"{example_path(operation)}?{urlencode(example_query(operation))}"
+    for operation in OPERATIONS
+    if operation.method == "get" and operation.scope != OPEN and operation.view is not stream_events
+]
 
 
 def every_answer(client: FlaskClient, order_id: str = "ORDER-001") -> Iterator[Answer]:
