@@ -1,8 +1,8 @@
-"""The tasks. `project_event` only names an order that has news; a thread of the worker process projects, in batches,
-the orders that were named.
+"""The tasks. `project_event` only queues the id of an order that has news; a thread of the worker process
+projects the queued orders in batches.
 
 A task costs Celery more than its event costs PostgreSQL. So while the thread projects some orders, the tasks that come
-name more, and one transaction projects them all. Tasks carry ids, never events, and may be lost, repeated, late or out
+queue more, and one transaction projects them all. Tasks carry ids, never events, and may be lost, repeated, late or out
 of order without harm.
 """
 
@@ -29,7 +29,7 @@ from worker.settings import settings
 
 logger = logging.getLogger(__name__)
 
-MOST = 50  # orders that are named and not taken; the next task waits, so that other workers get what follows
+MOST = 50  # orders that are queued and not taken; the next task waits, so that other workers get what follows
 LONGEST_REST = 0.02  # seconds
 LONGEST_END = 10.0  # seconds; what is not projected by then is left to catch-up
 LONGEST_LOCK = "2s"  # a row that somebody holds longer is left to the next catch-up, which comes as often
@@ -37,54 +37,54 @@ LONGEST_LOCK = "2s"  # a row that somebody holds longer is left to the next catc
 
 @app.task
 def project_event(order_id: str, version: int) -> None:
-    """Name an order that has news; `version` is for the log and Flower."""
+    """Queue an order that has news; `version` is for the log and Flower."""
     process().hints.add(order_id)
 
 
 class Hints:
-    """The orders that tasks have named. A thread takes all there are and projects them together."""
+    """The orders that tasks have queued. A thread takes all there are and projects them together."""
 
     def __init__(self, project: Callable[[Sequence[str]], None]) -> None:
         """`project` must not raise."""
         self._project = project
-        self._named: dict[str, Context] = {}
+        self._queued: dict[str, Context] = {}
         self._changed = Condition()
         self._finished = False
         self._thread = Thread(target=self._work, name="project", daemon=True)
         self._thread.start()
 
     def add(self, order_id: str) -> None:
-        """Name an order; waits while there is no room."""
+        """Queue an order; waits while there is no room."""
         with self._changed:
-            self._changed.wait_for(lambda: len(self._named) < MOST)
-            self._named[order_id] = copy_context()
+            self._changed.wait_for(lambda: len(self._queued) < MOST)
+            self._queued[order_id] = copy_context()
             self._changed.notify_all()
 
     def finish(self, seconds: float = LONGEST_END) -> None:
-        """Project what is named, and end the thread; returns after so many seconds at the latest."""
+        """Project what is queued, and end the thread; returns after so many seconds at the latest."""
         with self._changed:
             self._finished = True
             self._changed.notify_all()
         self._thread.join(seconds)
 
     def _work(self) -> None:
-        while named := self._take():
+        while queued := self._take():
             began = time.monotonic()
-            if len(named) == 1:  # its log lines then carry the id of its request
-                [(order_id, context)] = named.items()
+            if len(queued) == 1:  # its log lines then carry the id of its request
+                [(order_id, context)] = queued.items()
                 context.run(self._project, [order_id])
             else:
-                self._project(sorted(named))
-            if self._named:  # tasks come quickly: a rest as long as the work makes the next batch larger
+                self._project(sorted(queued))
+            if self._queued:  # tasks come quickly: a rest as long as the work makes the next batch larger
                 time.sleep(min(time.monotonic() - began, LONGEST_REST))
 
     def _take(self) -> dict[str, Context]:
-        """All that are named, once there are any; none when it is finished."""
+        """All that are queued, once there are any; none when it is finished."""
         with self._changed:
-            self._changed.wait_for(lambda: bool(self._named) or self._finished)
-            named, self._named = self._named, {}
+            self._changed.wait_for(lambda: bool(self._queued) or self._finished)
+            queued, self._queued = self._queued, {}
             self._changed.notify_all()
-            return named
+            return queued
 
 
 class Process:
@@ -120,7 +120,7 @@ def process() -> Process:
 
 
 def finish(**_: Any) -> None:
-    """Project what tasks have named before the process ends."""
+    """Project what tasks have queued before the process ends."""
     if process.cache_info().currsize:  # it has had a task
         process().hints.finish()
 
