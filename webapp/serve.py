@@ -50,7 +50,9 @@ def application(factory: str, web: WebSettings) -> AsgiApplication:
 def require_port(host: str, port: int) -> None:
     """Raises SystemExit with the sentence that granian does not say."""
     try:
-        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+        socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, reuse_port=True
+        ).close()
     except OSError as error:
         sys.exit(f"orderlog: nothing can listen on {host}, port {port}: {error.strerror}. Set PORT, or HOST.")
 
