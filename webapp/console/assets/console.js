@@ -101,7 +101,7 @@ function keepFresh() {
   const look = async () => {
     if (asking || document.hidden || isPaused()) return;
     asking = true;
-    const address = document.querySelector("[data-live]").dataset.live || location.href;
+    const address = document.querySelector("main [data-live]").dataset.live || location.href;
     const answer = await fetch(address, { signal: AbortSignal.timeout(5000) }).catch(() => null);
     const text = answer?.ok ? await answer.text().catch(() => null) : null;
     asking = false;
