@@ -46,6 +46,6 @@ def listen(page: Page) -> list[str]:
             complaints.append(f"{request.url}: {request.failure}")
 
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda said: complaints.append(f"{said.location}: {said.text}") if said.type == "error" else None)
+    page.on("console", lambda it: complaints.append(f"{it.location}: {it.text}") if it.type == "error" else None)
     page.on("requestfailed", note)
     return complaints
