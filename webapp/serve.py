@@ -49,10 +49,9 @@ def application(factory: str, web: WebSettings) -> AsgiApplication:
 
 def require_port(host: str, port: int) -> None:
     """Raises SystemExit with the sentence that granian does not say."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        socket.create_server(
-            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, reuse_port=True
-        ).close()
+        socket.create_server((host, port), family=family, reuse_port=True).close()  # processes of one that was killed
     except OSError as error:
         sys.exit(f"orderlog: nothing can listen on {host}, port {port}: {error.strerror}. Set PORT, or HOST.")
 
