@@ -1,8 +1,9 @@
-"""The follower with its cursor in a transaction before that of the rows."""
+"""The follower with its cursor in a transaction before that of the rows, and once killed between the two."""
 
+import os
+import signal
 import sqlite3
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from examples import follower
 
-LATER = 0.2  # seconds
+KILLED = Path(sys.argv[2]).with_suffix(".killed")
 
 
 class CursorFirst(sqlite3.Connection):
@@ -25,7 +26,9 @@ class CursorFirst(sqlite3.Connection):
         done = super().execute(sql, parameters)
         if sql.startswith("REPLACE"):
             self.commit()
-            time.sleep(LATER)
+            if self._rows and not KILLED.exists():
+                KILLED.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
             self.executemany(follower.SAVE, self._rows)
             self._rows.clear()
         return done
