@@ -15,8 +15,7 @@ task_ignore_result = True
 result_backend = None
 
 # Catch-up has a queue of its own, which rebuilds share: workers take from the two in turn, so that it does not wait
-# behind hints. Webhooks
-# have one too, and a process of their own: the Procfile says who takes which.
+# behind hints. Webhooks have one too, and a process of their own: the Procfile says who takes which.
 # RabbitMQ's own queues outlive it, as its later releases want all shared queues to; the hints in them need not.
 task_default_queue = "orderlog"
 task_default_delivery_mode = "transient"

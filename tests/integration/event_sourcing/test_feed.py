@@ -111,20 +111,20 @@ FILTERS = {
 }
 
 
-@pytest.mark.parametrize(("matching", "found"), FILTERS.values(), ids=FILTERS)
-@pytest.mark.parametrize("most_looked_at", [1, 3, 10_000])
-def test_filters_find_the_same_however_little_a_page_looks_at(
-    sessions: Sessions,
-    monkeypatch: pytest.MonkeyPatch,
-    matching: FeedFilter,
-    found: list[str],
-    most_looked_at: int,
-) -> None:
+@pytest.fixture(params=[1, 3, 10_000])
+def two_orders(sessions: Sessions, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Sessions:
+    """Read by pages that look at so many events at the most."""
     append(sessions, LIFE)
     append(sessions, [PLACED], order_id="ORDER-002", occurred_at=LATER)
-    monkeypatch.setattr(feed, "MOST_LOOKED_AT", most_looked_at)
+    monkeypatch.setattr(feed, "MOST_LOOKED_AT", request.param)
+    return sessions
 
-    assert read_all(sessions, matching=matching) == found
+
+@pytest.mark.parametrize(("matching", "found"), FILTERS.values(), ids=FILTERS)
+def test_filters_find_the_same_however_little_a_page_looks_at(
+    two_orders: Sessions, matching: FeedFilter, found: list[str]
+) -> None:
+    assert read_all(two_orders, matching=matching) == found
 
 
 def test_an_event_that_was_read_meets_the_same_conditions(sessions: Sessions) -> None:
@@ -249,22 +249,11 @@ def back(sessions: Sessions, before: Cursor | None, limit: int = 100, matching: 
 
 
 @pytest.mark.parametrize(("matching", "found"), FILTERS.values(), ids=FILTERS)
-@pytest.mark.parametrize("most_looked_at", [1, 3, 10_000])
-def test_the_log_is_read_backwards_page_by_page(
-    sessions: Sessions,
-    monkeypatch: pytest.MonkeyPatch,
-    matching: FeedFilter,
-    found: list[str],
-    most_looked_at: int,
-) -> None:
-    append(sessions, LIFE)
-    append(sessions, [PLACED], order_id="ORDER-002", occurred_at=LATER)
-    monkeypatch.setattr(feed, "MOST_LOOKED_AT", most_looked_at)
-
-    page = back(sessions, None, 2, matching)
+def test_the_log_is_read_backwards_page_by_page(two_orders: Sessions, matching: FeedFilter, found: list[str]) -> None:
+    page = back(two_orders, None, 2, matching)
     told = names(page)
     while not page.at_end:
-        page = back(sessions, page.next_cursor, 2, matching)
+        page = back(two_orders, page.next_cursor, 2, matching)
         told += names(page)
 
     assert told == found[::-1]
